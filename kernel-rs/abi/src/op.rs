@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! The table of operations: the kernel's whole surface. Each row: number, name, kind of the handle in `rdi`, rights
+//! needed on it, arguments with units, values returned, errors with causes, what is left after failure.
+//!
+//! Errors that any row can give are not repeated: `BadHandle`, `StaleHandle`, `WrongKind`, `NoRight` for the handle in
+//! `rdi` and for each handle among the arguments; `BadArgument`, `Misaligned`, `OutOfRange` name their argument in
+//! `rsi`. Arguments are numbered from 0 = `rsi`, 1 = `rdx`, 2 = `r10`, 3 = `r8`, 4 = `r9`.
+//! Values come back as value 0 = `rdi`, value 1 = `rsi`, value 2 = `rdx`, value 3 = `r10`.
+
+use crate::right::{Kind, Rights};
+
+/// A row of the table.
+pub struct Row {
+    pub op: Op,
+    pub name: &'static str,
+    /// The kind that `rdi` must name, or `None` where `rdi` is not a handle.
+    pub kind: Option<Kind>,
+    pub rights: Rights,
+    pub arguments: &'static [&'static str],
+    pub returns: &'static [&'static str],
+    pub errors: &'static [&'static str],
+    pub doc: &'static str,
+}
+
+macro_rules! operations {
+    ($( $(#[doc = $doc:literal])+ $number:literal $variant:ident on $kind:expr, needs $rights:expr;
+        args [$($arg:literal),*] returns [$($ret:literal),*] errors [$($err:literal),*] )*) => {
+        /// Operation numbers, as given in `rax`.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u64)]
+        pub enum Op { $( $(#[doc = $doc])+ $variant = $number, )* }
+        impl Op {
+            pub const fn from_u64(n: u64) -> Option<Op> {
+                match n { $( $number => Some(Op::$variant), )* _ => None }
+            }
+        }
+        /// Every row, in order of number: the reference page and the decode tests are made from it.
+        pub const TABLE: &[Row] = &[ $( Row {
+            op: Op::$variant, name: stringify!($variant), kind: $kind, rights: $rights,
+            arguments: &[$($arg),*], returns: &[$($ret),*], errors: &[$($err),*],
+            doc: concat!($($doc, "\n"),+),
+        }, )* ];
+    };
+}
+
+operations! {
+    /// Does nothing; the cost of entering and leaving.
+    0 Null on None, needs Rights::NONE; args [] returns [] errors []
+    /// Gives up the rest of the time slice.
+    1 Yield on None, needs Rights::NONE; args [] returns [] errors []
+    /// Monotonic time since the kernel started, in nanoseconds.
+    2 ClockNow on None, needs Rights::NONE; args [] returns ["time_ns"] errors []
+
+    /// Sends a message and waits for its reply; the caller's budget and priority are lent to the receiver meanwhile.
+    /// If the receiver dies before it replies: `Gone`. Sent capabilities stay with the receiver all the same.
+    8 Call on Some(Kind::Endpoint), needs Rights::WRITE;
+        args ["tag", "word0", "word1", "word2", "word3"] returns ["badge of the reply (0)", "tag", "word0..3"]
+        errors ["BadArgument: invalid tag", "NotTransferable: endpoint without the transfer right or a capability without copy", "ReceiverFull", "Gone: endpoint destroyed or receiver died", "Cycle"]
+    /// Sends without waiting for an answer; waits for a receiver.
+    9 Send on Some(Kind::Endpoint), needs Rights::WRITE;
+        args ["tag", "word0", "word1", "word2", "word3"] returns []
+        errors ["as Call"]
+    /// Waits for a message, or for a bit of the bound notification. A call leaves the thread with one reply right.
+    /// An older unused reply right is dropped, its caller gets `Gone`.
+    10 Receive on Some(Kind::Endpoint), needs Rights::READ;
+        args ["timeout_ns: 0 polls, all ones waits for ever"] returns ["badge", "tag", "word0..3"]
+        errors ["WouldBlock: poll found nothing", "TimedOut", "Gone: endpoint destroyed"]
+    /// Replies to the caller whose reply right this thread holds, then waits as Receive does, for ever.
+    /// `NoReply` (nobody to answer: the caller died meanwhile) is not an error here: the reply is dropped.
+    11 ReplyReceive on Some(Kind::Endpoint), needs Rights::READ;
+        args ["tag", "word0", "word1", "word2", "word3"] returns ["badge", "tag", "word0..3"]
+        errors ["BadArgument: invalid tag", "Gone: endpoint destroyed"]
+    /// Replies and goes on. `rdi` is 0: the thread's own reply right is used; or a Reply capability, used up by it.
+    12 Reply on None, needs Rights::NONE;
+        args ["tag", "word0", "word1", "word2", "word3"] returns []
+        errors ["NoReply", "BadArgument: invalid tag"]
+    /// Turns the thread's reply right into a capability in its table, so that it can answer later.
+    13 ReplySave on None, needs Rights::NONE; args [] returns ["handle of a Reply"] errors ["NoReply", "TableFull"]
+
+    /// Sets bits; wakes the waiter.
+    16 Signal on Some(Kind::Notification), needs Rights::WRITE; args ["bits: or-ed into the word"] returns [] errors []
+    /// Waits until the word is not zero, then takes it (it becomes zero).
+    17 Wait on Some(Kind::Notification), needs Rights::READ;
+        args ["timeout_ns: 0 polls, all ones waits for ever"] returns ["bits"] errors ["WouldBlock", "TimedOut", "Gone"]
+    /// Signals `bits` once when the clock reaches the deadline; one timer per notification, set again replaces it,
+    /// all ones clears it.
+    18 Arm on Some(Kind::Notification), needs Rights::EDIT; args ["deadline_ns: absolute", "bits"] returns [] errors []
+
+    /// Makes an object paid by the pool and puts a capability with all rights in the caller's table.
+    /// Argument 1 by kind: Memory: length in bytes (multiple of 4096); Table: slots; others: 0.
+    /// Argument 2 by kind: Memory: 1 = physically contiguous and holding the DMA right, 0 = ordinary (no DMA right);
+    /// Memory is zeroed. DeviceRange, PortRange, Interrupt, Power and InterruptControl are not made here.
+    24 Create on Some(Kind::Pool), needs Rights::EDIT;
+        args ["kind", "argument by kind", "flags by kind"] returns ["handle"]
+        errors ["NoQuota", "TableFull", "BadArgument: a kind that pools do not make"]
+    /// Makes a child pool with `frames` frames of 4096 bytes of the parent's quota.
+    25 PoolSplit on Some(Kind::Pool), needs Rights::EDIT;
+        args ["frames"] returns ["handle"] errors ["NoQuota", "TableFull"]
+    /// Destroys everything made from the pool and from its children, and gives the quota back to the parent.
+    /// Preemptible: until it returns, the pool refuses to make anything.
+    26 PoolDestroy on Some(Kind::Pool), needs Rights::DESTROY; args [] returns [] errors ["BadState: the pool that pays for the caller itself"]
+    /// Frames of quota and frames in use (children count as used with their whole quota).
+    27 PoolUsage on Some(Kind::Pool), needs Rights::READ; args [] returns ["limit_frames", "used_frames"] errors []
+    /// Destroys one object. Capabilities to it become empty, waiters get `Gone`, its frames go back to its pool.
+    28 Destroy on None, needs Rights::DESTROY; args [] returns [] errors ["BadState: the caller itself, or a pool (use PoolDestroy)"]
+
+    /// Copies a capability within the caller's table, with rights removed and, if it has none yet, a badge.
+    32 Copy on None, needs Rights::COPY;
+        args ["rights to keep", "badge: 0 keeps; endpoints and notifications only"] returns ["handle"]
+        errors ["TableFull", "BadState: it has a badge already"]
+    /// Copies a capability of the caller's into another table, as Copy does; into the named slot, or any if 0.
+    33 TableInsert on Some(Kind::Table), needs Rights::EDIT;
+        args ["handle to copy", "rights to keep", "badge: 0 keeps", "slot index or 0"] returns ["handle, as that table's holder must name it"]
+        errors ["TableFull", "Overlap: the slot is taken", "NoRight: the capability lacks copy"]
+    /// Empties a slot. The last capability to an object does not destroy it; its pool does.
+    34 Delete on None, needs Rights::NONE; args [] returns [] errors []
+    /// Empties every slot, in any table, whose capability was derived from this one.
+    35 Revoke on None, needs Rights::EDIT; args [] returns ["slots emptied"] errors []
+    /// Says what a handle names.
+    36 Inspect on None, needs Rights::NONE; args [] returns ["kind", "rights", "badge"] errors []
+
+    /// Maps part of a memory object. The range must be free. Page tables are paid by the space's pool; after
+    /// `NoQuota` nothing is mapped.
+    40 Map on Some(Kind::AddressSpace), needs Rights::EDIT;
+        args ["memory handle", "offset_bytes", "address", "length_bytes", "access: Rights bits 0..2, all of which the memory capability must have"]
+        returns [] errors ["Overlap", "WriteAndExecute", "NoQuota"]
+    /// Unmaps a range; parts of it that hold nothing are passed over. No CPU uses the old mapping after it returns.
+    41 Unmap on Some(Kind::AddressSpace), needs Rights::EDIT; args ["address", "length_bytes"] returns ["pages unmapped"] errors []
+    /// Changes the access of a mapped range, never beyond what the mapping's capability allowed.
+    42 Protect on Some(Kind::AddressSpace), needs Rights::EDIT;
+        args ["address", "length_bytes", "access"] returns [] errors ["NotMapped", "WriteAndExecute", "NoRight: beyond the mapping's capability"]
+    /// Length of a memory object in bytes.
+    43 MemorySize on Some(Kind::Memory), needs Rights::NONE; args [] returns ["length_bytes"] errors []
+    /// Physical address of a byte of a contiguous memory object.
+    44 MemoryPhysical on Some(Kind::Memory), needs Rights::DMA; args ["offset_bytes"] returns ["physical_address"] errors ["BadState: not contiguous"]
+    /// A memory object over device registers: never cached, paid by `pool`.
+    45 DeviceMemory on Some(Kind::DeviceRange), needs Rights::EDIT;
+        args ["pool handle", "physical_address", "length_bytes"] returns ["handle"] errors ["OutOfRange: touches RAM or leaves the range", "NoQuota", "TableFull"]
+
+    /// Says what the thread runs in. Fault handler: an endpoint capability with the write right, or 0 for none;
+    /// the badge of that capability is what the handler sees.
+    48 ThreadConfigure on Some(Kind::Thread), needs Rights::EDIT;
+        args ["address space handle", "table handle", "fault endpoint handle or 0", "message buffer memory handle (first page of it)", "name: up to 8 bytes, little endian, for logs"] returns []
+        errors ["BadState: it runs"]
+    /// Priority 0 (idle work) to 255; budget and period in microseconds, budget 0 = no limit; CPU or all ones for any.
+    49 ThreadSchedule on Some(Kind::Thread), needs Rights::EDIT;
+        args ["priority", "budget_us", "period_us", "cpu"] returns [] errors ["BadArgument: budget over period, CPU that is not there, priority above the caller's"]
+    /// Starts a stopped thread at an address with a stack and one argument (its `rdi`).
+    50 ThreadStart on Some(Kind::Thread), needs Rights::WRITE; args ["rip", "rsp", "argument"] returns [] errors ["BadState: not configured, or it runs"]
+    /// Stops a thread wherever it is; a wait it was in ends with `Cancelled` if it is resumed.
+    51 ThreadStop on Some(Kind::Thread), needs Rights::WRITE; args [] returns [] errors []
+    /// Goes on where ThreadStop stopped it.
+    52 ThreadResume on Some(Kind::Thread), needs Rights::WRITE; args [] returns [] errors ["BadState: never started"]
+    /// Binds a notification, so that Receive wakes for its bits as well; 0 unbinds.
+    53 ThreadBind on Some(Kind::Thread), needs Rights::EDIT; args ["notification handle or 0"] returns [] errors ["BadState: bound to another thread"]
+    /// Ends the calling thread and tells its fault handler.
+    54 ThreadExit on None, needs Rights::NONE; args ["code"] returns [] errors []
+    /// Sets the calling thread's FS base (thread-local storage).
+    55 ThreadFsBase on None, needs Rights::NONE; args ["address"] returns [] errors ["OutOfRange: not a user address"]
+
+    /// Takes a global system interrupt (I/O APIC input) and delivers it to no one yet.
+    56 InterruptGsi on Some(Kind::InterruptControl), needs Rights::EDIT;
+        args ["gsi", "flags: 1 = level, 2 = active low", "pool handle"] returns ["handle"] errors ["BadState: taken", "NoQuota", "TableFull"]
+    /// Takes a message-signalled interrupt vector; the device must write `data` to `address`.
+    57 InterruptMsi on Some(Kind::InterruptControl), needs Rights::EDIT;
+        args ["pool handle"] returns ["handle", "address", "data"] errors ["Unsupported: no vector left", "NoQuota", "TableFull"]
+    /// Says which notification gets which bits when the interrupt fires. Level interrupts stay masked until Acknowledge.
+    58 InterruptBind on Some(Kind::Interrupt), needs Rights::EDIT; args ["notification handle", "bits"] returns [] errors []
+    /// The device was served: unmasks the interrupt.
+    59 InterruptAcknowledge on Some(Kind::Interrupt), needs Rights::WRITE; args [] returns [] errors []
+
+    /// A smaller range of ports.
+    64 PortNarrow on Some(Kind::PortRange), needs Rights::COPY; args ["first", "last"] returns ["handle"] errors ["OutOfRange", "TableFull"]
+    /// Reads a port of the range; width 1, 2 or 4 bytes.
+    65 PortIn on Some(Kind::PortRange), needs Rights::READ; args ["port", "width"] returns ["value"] errors ["OutOfRange"]
+    /// Writes a port of the range.
+    66 PortOut on Some(Kind::PortRange), needs Rights::WRITE; args ["port", "width", "value"] returns [] errors ["OutOfRange"]
+    /// Resets (0) or powers off (1) the machine; does not return.
+    67 PowerControl on Some(Kind::Power), needs Rights::WRITE; args ["action"] returns [] errors ["Unsupported"]
+
+    /// Debug (dev profile only): writes a line to the kernel's console. At most 256 bytes.
+    128 DebugLog on None, needs Rights::NONE; args ["address", "length_bytes"] returns [] errors ["OutOfRange"]
+    /// Debug (dev profile only): prints the caller's capability table on the console.
+    129 DebugDump on None, needs Rights::NONE; args [] returns [] errors []
+}
+
+/// Operations from this number on exist in the dev profile only.
+pub const FIRST_DEBUG_OPERATION: u64 = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_unique_ordered_and_decode_to_themselves() {
+        let mut last = None;
+        for row in TABLE {
+            let number = row.op as u64;
+            assert!(last < Some(number), "{} is out of order", row.name);
+            assert_eq!(Op::from_u64(number), Some(row.op));
+            last = Some(number);
+        }
+    }
+
+    #[test]
+    fn a_number_between_the_rows_is_no_operation() {
+        assert_eq!(Op::from_u64(3), None);
+        assert_eq!(Op::from_u64(u64::MAX), None);
+    }
+}
