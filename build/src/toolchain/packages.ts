@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+// Which Debian or Ubuntu package brings a program that we call. `exec.ts` names it when the program is missing, `doctor` lists them.
+
+export const packageOf: Readonly<Record<string, string>> = {
+  'dump.erofs': 'erofs-utils',
+  'fsck.erofs': 'erofs-utils',
+  'fsck.fat': 'dosfstools',
+  'mkfs.fat': 'dosfstools',
+  'qemu-img': 'qemu-utils',
+  'qemu-io': 'qemu-utils',
+  'qemu-nbd': 'qemu-utils',
+  'qemu-system-x86_64': 'qemu-system-x86',
+  'virt-xml-validate': 'libvirt-clients',
+  dot: 'graphviz',
+  gcc: 'gcc',
+  git: 'git',
+  mcopy: 'mtools',
+  mdir: 'mtools',
+  minfo: 'mtools',
+  mmd: 'mtools',
+  mtype: 'mtools',
+  openssl: 'openssl',
+  ostree: 'ostree',
+  python3: 'python3-venv',
+  sbsign: 'sbsigntool',
+  sbverify: 'sbsigntool',
+  sgdisk: 'gdisk',
+  swtpm: 'swtpm',
+  veritysetup: 'cryptsetup-bin',
+  xz: 'xz-utils',
+};
