@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+#![no_std]
