@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! A small kernel written by hand, and one refusal per fault in it.
+
+use super::*;
+use alloc::vec;
+
+const TEXT: u64 = 0x1000;
+const DATA: u64 = 0x2000;
+const READ_EXECUTE: u32 = 5;
+const READ_WRITE: u32 = 6;
+
+/// ELF header, two program headers (text at +0x1000, data at +0x2000 with a zero part), 0x2000 bytes in all.
+fn kernel() -> Vec<u8> {
+    let mut file = vec![0_u8; 0x2000];
+    file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    set(&mut file, 16, &2_u16.to_le_bytes());
+    set(&mut file, 18, &62_u16.to_le_bytes());
+    set(&mut file, 24, &(KERNEL_BASE + TEXT + 16).to_le_bytes());
+    set(&mut file, 32, &64_u64.to_le_bytes());
+    set(&mut file, 54, &56_u16.to_le_bytes());
+    set(&mut file, 56, &2_u16.to_le_bytes());
+    header(&mut file, 0, READ_EXECUTE, [0x1000, KERNEL_BASE + TEXT, 0x800, 0x800]);
+    header(&mut file, 1, READ_WRITE, [0x1800, KERNEL_BASE + DATA, 0x800, 0x3000]);
+    file
+}
+
+fn set(file: &mut [u8], at: usize, value: &[u8]) {
+    file[at..at + value.len()].copy_from_slice(value);
+}
+
+/// `[file offset, address, bytes in the file, bytes in memory]`.
+fn header(file: &mut [u8], index: usize, flags: u32, [offset, address, in_file, in_memory]: [u64; 4]) {
+    let at = 64 + 56 * index;
+    set(file, at, &1_u32.to_le_bytes());
+    set(file, at + 4, &flags.to_le_bytes());
+    set(file, at + 8, &offset.to_le_bytes());
+    set(file, at + 16, &address.to_le_bytes());
+    set(file, at + 32, &in_file.to_le_bytes());
+    set(file, at + 40, &in_memory.to_le_bytes());
+}
+
+fn refused_when(change: impl FnOnce(&mut Vec<u8>)) -> Refusal {
+    let mut file = kernel();
+    change(&mut file);
+    plan(&file).expect_err("the change must be refused")
+}
+
+#[test]
+fn a_good_kernel_is_planned() {
+    let plan = plan(&kernel()).expect("good");
+    assert_eq!(plan.length_bytes, 0x5000);
+    assert_eq!(plan.entry, KERNEL_BASE + TEXT + 16);
+    assert_eq!(plan.segments.len(), 2);
+    assert_eq!(plan.segments[0].access, Access::ReadExecute);
+    assert_eq!(plan.segments[1].pages(), 0x2000..0x5000);
+}
+
+#[test]
+fn refused_empty_or_cut_short() {
+    assert_eq!(plan(&[]), Err(Refusal::Truncated));
+    assert_eq!(plan(&kernel()[..100]), Err(Refusal::Truncated));
+}
+
+#[test]
+fn refused_not_elf() {
+    assert_eq!(refused_when(|file| file[0] = 0), Refusal::NotElf64);
+    assert_eq!(refused_when(|file| file[4] = 1), Refusal::NotElf64);
+}
+
+#[test]
+fn refused_position_independent() {
+    assert_eq!(refused_when(|file| file[16] = 3), Refusal::NotExecutable);
+}
+
+#[test]
+fn refused_other_machine() {
+    assert_eq!(refused_when(|file| file[18] = 183), Refusal::NotX86);
+}
+
+#[test]
+fn refused_program_headers_past_the_end() {
+    assert_eq!(refused_when(|file| set(file, 32, &u64::MAX.to_le_bytes())), Refusal::Truncated);
+    assert_eq!(refused_when(|file| set(file, 32, &0x1ff0_u64.to_le_bytes())), Refusal::Truncated);
+}
+
+#[test]
+fn refused_no_segment() {
+    assert_eq!(refused_when(|file| set(file, 56, &[0, 0])), Refusal::NoSegments);
+}
+
+#[test]
+fn refused_segment_past_the_end_of_the_file() {
+    let past = |file: &mut Vec<u8>| header(file, 1, READ_WRITE, [0x1900, KERNEL_BASE + DATA, 0x800, 0x800]);
+    assert_eq!(refused_when(past), Refusal::OutsideFile);
+    let wraps = |file: &mut Vec<u8>| header(file, 1, READ_WRITE, [u64::MAX, KERNEL_BASE + DATA, 0x800, 0x800]);
+    assert_eq!(refused_when(wraps), Refusal::OutsideFile);
+}
+
+#[test]
+fn refused_more_bytes_in_the_file_than_in_memory() {
+    let change = |file: &mut Vec<u8>| header(file, 1, READ_WRITE, [0x1800, KERNEL_BASE + DATA, 0x800, 0x10]);
+    assert_eq!(refused_when(change), Refusal::FileLargerThanMemory);
+}
+
+#[test]
+fn refused_below_the_kernels_base() {
+    let change = |file: &mut Vec<u8>| header(file, 1, READ_WRITE, [0x1800, 0x10_0000, 0x800, 0x800]);
+    assert_eq!(refused_when(change), Refusal::OutsideKernelSpace);
+}
+
+#[test]
+fn refused_too_large() {
+    let change = |file: &mut Vec<u8>| header(file, 1, READ_WRITE, [0x1800, KERNEL_BASE + DATA, 0x800, 65 << 20]);
+    assert_eq!(refused_when(change), Refusal::TooLarge);
+    let wraps = |file: &mut Vec<u8>| header(file, 1, READ_WRITE, [0x1800, KERNEL_BASE + DATA, 0x800, u64::MAX]);
+    assert_eq!(refused_when(wraps), Refusal::TooLarge);
+}
+
+#[test]
+fn refused_writable_and_executable() {
+    let change = |file: &mut Vec<u8>| header(file, 1, 7, [0x1800, KERNEL_BASE + DATA, 0x800, 0x800]);
+    assert_eq!(refused_when(change), Refusal::WritableAndExecutable);
+}
+
+#[test]
+fn refused_two_segments_on_one_page() {
+    let change = |file: &mut Vec<u8>| header(file, 1, READ_WRITE, [0x1800, KERNEL_BASE + TEXT + 0x800, 0x800, 0x800]);
+    assert_eq!(refused_when(change), Refusal::SharedPage);
+}
+
+#[test]
+fn refused_entry_outside_the_text() {
+    let change = |file: &mut Vec<u8>| set(file, 24, &(KERNEL_BASE + DATA).to_le_bytes());
+    assert_eq!(refused_when(change), Refusal::EntryNotExecutable);
+}
+
+#[test]
+fn any_flipped_byte_of_the_headers_is_planned_or_refused_never_a_panic() {
+    let good = kernel();
+    for at in 0..64 + 2 * 56 {
+        for bit in 0..8 {
+            let mut file = good.clone();
+            file[at] ^= 1 << bit;
+            if let Ok(plan) = plan(&file) {
+                assert!(plan.length_bytes <= MAX_IMAGE_BYTES);
+            }
+        }
+    }
+}
