@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! A message in memory: label, words, handles. Writing beyond its limits is remembered, reading beyond them is `None`.
+
+use abi::handle::Handle;
+use abi::message::{MAX_CAPS, MAX_WORDS, Tag};
+
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The method going in; 0 or an error's code coming back.
+    pub label: u32,
+    words: [u64; MAX_WORDS],
+    count: usize,
+    caps: [Handle; MAX_CAPS],
+    cap_count: usize,
+    overflow: bool,
+}
+
+impl Message {
+    pub const fn new(label: u32) -> Self {
+        Message { label, words: [0; MAX_WORDS], count: 0, caps: [Handle::NULL; MAX_CAPS], cap_count: 0, overflow: false }
+    }
+    pub fn words(&self) -> &[u64] {
+        self.words.get(..self.count).unwrap_or(&[])
+    }
+    pub fn caps(&self) -> &[Handle] {
+        self.caps.get(..self.cap_count).unwrap_or(&[])
+    }
+    pub fn put_word(&mut self, word: u64) {
+        match self.words.get_mut(self.count) {
+            Some(place) => {
+                *place = word;
+                self.count += 1;
+            }
+            None => self.overflow = true,
+        }
+    }
+    pub fn put_cap(&mut self, handle: Handle) {
+        match self.caps.get_mut(self.cap_count) {
+            Some(place) => {
+                *place = handle;
+                self.cap_count += 1;
+            }
+            None => self.overflow = true,
+        }
+    }
+    /// More was put into it than it holds: it must not be sent.
+    pub fn overflowed(&self) -> bool {
+        self.overflow
+    }
+    pub fn tag(&self) -> Tag {
+        Tag::new(self.label, self.count, self.cap_count)
+    }
+    pub fn reader(&self) -> Reader<'_> {
+        Reader { words: self.words(), caps: self.caps() }
+    }
+}
+
+/// Takes values out of a message in the order they were put in.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    words: &'a [u64],
+    caps: &'a [Handle],
+}
+
+impl Reader<'_> {
+    pub fn word(&mut self) -> Option<u64> {
+        let (first, rest) = self.words.split_first()?;
+        self.words = rest;
+        Some(*first)
+    }
+    pub fn cap(&mut self) -> Option<Handle> {
+        let (first, rest) = self.caps.split_first()?;
+        self.caps = rest;
+        Some(*first)
+    }
+    /// Nothing is left over. A message with more in it than its method takes is refused.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty() && self.caps.is_empty()
+    }
+}
