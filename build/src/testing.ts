@@ -2,6 +2,16 @@
 // The only door for `tests/`: what a test may use of the orchestrator. Anything else in `build/src` may change without asking a test.
 export { exitCodes, formatError, InternalError, UserError, UserErrors } from './errors.ts';
 export { createLog } from './log.ts';
-export { formatSize, parseDurationUs, parseSize } from './units.ts';
-export { CommandError, run } from './toolchain/exec.ts';
+export { chooseAccelerator } from './qemu/accelerator.ts';
+export type { BadSignName } from './qemu/bad-signs.ts';
+export { createWriteLog, Disk, readWriteLog, type SlotName } from './qemu/disk.ts';
+export { type CutState, changes, prefixes, reordered } from './qemu/disk-log.ts';
+export { MachineFailure } from './qemu/failure.ts';
+export { createFirmware } from './qemu/firmware.ts';
+export type { Machine } from './qemu/machine.ts';
+export { code, pvhElf } from './qemu/pvh-elf.ts';
+export { type MachineOptions, startMachine } from './qemu/start.ts';
+export { temporaryFolder } from './qemu/workspace.ts';
 export type { RunOptions, RunResult } from './toolchain/exec.ts';
+export { CommandError, run } from './toolchain/exec.ts';
+export { formatSize, parseDurationUs, parseSize } from './units.ts';

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+// A disk that a test may ruin: a copy-on-write overlay over an image that stays as it is. It outlives the machines that use it,
+// so that one can be started twice on it. Damage and slot attributes are written while no machine runs.
+import { closeSync, ftruncateSync, openSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  arraySectors,
+  decodeGpt,
+  decodeSlotState,
+  encodeGpt,
+  encodeSlotState,
+  firstUsableLba,
+  type GptTable,
+  type SlotState,
+} from '../image/gpt.ts';
+import { convertToRaw, createOverlay, type DiskFormat, diskSize, readDisk, writeDisk } from '../toolchain/qemu.ts';
+import { type DiskLog, parseDiskLog } from './disk-log.ts';
+
+const sectorBytes = 512;
+/** Room for the write log of a boot, which writes a few blocks. The file is sparse until then. */
+const logBytes = 64 * 2 ** 20;
+
+export type SlotName = 'A' | 'B';
+export type Region = { readonly offsetBytes: number; readonly lengthBytes: number };
+
+export class Disk {
+  readonly path: string;
+  readonly format: DiskFormat;
+  readonly sizeBytes: number;
+
+  private constructor(path: string, format: DiskFormat, sizeBytes: number) {
+    this.path = path;
+    this.format = format;
+    this.sizeBytes = sizeBytes;
+  }
+
+  /** A new overlay `name` in `folder`. */
+  static async over(image: { readonly path: string; readonly format: DiskFormat }, folder: string, name: string): Promise<Disk> {
+    const overlay = join(folder, `${name}.qcow2`);
+    await createOverlay({ base: image.path, baseFormat: image.format, overlay });
+    return new Disk(overlay, 'qcow2', await diskSize(overlay, 'qcow2'));
+  }
+
+  /** An existing file, used as it is. */
+  static async at(path: string, format: DiskFormat): Promise<Disk> {
+    return new Disk(path, format, await diskSize(path, format));
+  }
+
+  /** Any range; it is widened to sectors for the read. */
+  async read(offsetBytes: number, lengthBytes: number): Promise<Buffer> {
+    const start = offsetBytes - (offsetBytes % sectorBytes);
+    const end = Math.ceil((offsetBytes + lengthBytes) / sectorBytes) * sectorBytes;
+    const bytes = await readDisk(this.path, this.format, start, end - start);
+    return bytes.subarray(offsetBytes - start, offsetBytes - start + lengthBytes);
+  }
+
+  /** Any range; the rest of its first and last sector is kept. */
+  async write(offsetBytes: number, bytes: Uint8Array): Promise<void> {
+    const start = offsetBytes - (offsetBytes % sectorBytes);
+    const end = Math.ceil((offsetBytes + bytes.byteLength) / sectorBytes) * sectorBytes;
+    const sectors = Buffer.from(await this.read(start, end - start));
+    sectors.set(bytes, offsetBytes - start);
+    await writeDisk(this.path, this.format, start, sectors);
+  }
+
+  /** One bit, the least change that there is. */
+  async flipBit(offsetBytes: number, bit = 0): Promise<void> {
+    const [byte = 0] = await this.read(offsetBytes, 1);
+    await this.write(offsetBytes, Uint8Array.of(byte ^ (1 << bit)));
+  }
+
+  /** Overwrites a range with a pattern that no format uses. */
+  async destroy(region: Region): Promise<void> {
+    await this.write(region.offsetBytes, new Uint8Array(region.lengthBytes).fill(0xa5));
+  }
+
+  /** Both copies of the partition table, judged. Errors: `Error` when neither can be believed. */
+  async table(): Promise<{ readonly table: GptTable; readonly faults: readonly string[] }> {
+    const end = this.#tableEnd();
+    const start = await this.read(0, firstUsableLba(sectorBytes) * sectorBytes);
+    const disk = { sector_bytes: sectorBytes, disk_sectors: this.sizeBytes / sectorBytes };
+    const reading = decodeGpt(start, await this.read(end.offsetBytes, end.lengthBytes), disk);
+    const faults = reading.faults.map(({ copy, why }) => `${copy}: ${why}`);
+    if (reading.table === undefined) throw new Error(`no partition table: ${faults.join('; ')}`);
+    return { table: reading.table, faults };
+  }
+
+  /** Where a partition lies. */
+  async partition(name: string): Promise<Region> {
+    const { table } = await this.table();
+    const entry = table.entries.find((one) => one.name === name);
+    if (entry === undefined)
+      throw new Error(`no partition ${name}; there are ${table.entries.map((one) => one.name).join(', ')}`);
+    return { offsetBytes: entry.first_lba * sectorBytes, lengthBytes: (entry.last_lba - entry.first_lba + 1) * sectorBytes };
+  }
+
+  async slot(name: SlotName): Promise<SlotState> {
+    const { table } = await this.table();
+    const entry = table.entries.find((one) => one.name === `ROOT-${name}`);
+    if (entry === undefined) throw new Error(`no partition ROOT-${name}`);
+    return decodeSlotState(entry.attributes);
+  }
+
+  /** Sets attributes in both copies of the table, as an installer would. */
+  async setSlots(states: Partial<Record<SlotName, SlotState>>): Promise<void> {
+    const { table } = await this.table();
+    const entries = table.entries.map((entry) => {
+      const state = entry.name === 'ROOT-A' ? states.A : entry.name === 'ROOT-B' ? states.B : undefined;
+      return state === undefined ? entry : { ...entry, attributes: encodeSlotState(state) };
+    });
+    const bytes = encodeGpt({ ...table, entries });
+    await this.write(bytes.end_offset_bytes, bytes.end);
+    await this.write(0, bytes.start);
+  }
+
+  /** The guest's view as a raw file. */
+  async toRaw(out: string): Promise<Disk> {
+    await convertToRaw({ disk: this.path, format: this.format, out });
+    return new Disk(out, 'raw', this.sizeBytes);
+  }
+
+  #tableEnd(): Region {
+    const lengthBytes = (arraySectors(sectorBytes) + 1) * sectorBytes;
+    return { offsetBytes: this.sizeBytes - lengthBytes, lengthBytes };
+  }
+}
+
+/** Makes an empty file for the emulator to log writes into. */
+export function createWriteLog(path: string): void {
+  const file = openSync(path, 'w');
+  ftruncateSync(file, logBytes);
+  closeSync(file);
+}
+
+/** What was logged. `disk` is the logged one. */
+export async function readWriteLog(path: string, disk: Disk): Promise<DiskLog> {
+  return parseDiskLog(await readFile(path), { diskBytes: disk.sizeBytes });
+}
