@@ -12,6 +12,7 @@ export type { Machine } from './qemu/machine.ts';
 export { code, pvhElf } from './qemu/pvh-elf.ts';
 export { type MachineOptions, startMachine } from './qemu/start.ts';
 export { temporaryFolder } from './qemu/workspace.ts';
+export { parseTap, tapProblems } from './report/tap.ts';
 export type { RunOptions, RunResult } from './toolchain/exec.ts';
 export { CommandError, run } from './toolchain/exec.ts';
 export { formatSize, parseDurationUs, parseSize } from './units.ts';

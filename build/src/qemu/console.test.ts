@@ -12,7 +12,7 @@ const make = (options: { expected?: BadSignName[]; killed?: () => void; sent?: s
     now: () => 1_500,
     expected: new Set(options.expected ?? []),
     onBadSign: options.killed ?? (() => undefined),
-    send: (text) => options.sent?.push(text),
+    send: (text) => options.sent?.push(String(text)),
     describe: () => ({ logPath: '/logs/stand-in.log', command: 'qemu -S' }),
   });
 const soon = { timeoutMs: 30 };

@@ -16,7 +16,7 @@ export interface ConsoleOptions {
   readonly expected?: ReadonlySet<BadSignName>;
   readonly now?: () => number;
   /** To the guest's serial input. */
-  readonly send?: (text: string) => void;
+  readonly send?: (text: string | Uint8Array) => void;
   /** Each whole line as it comes, for a transcript. */
   readonly onLine?: (line: ConsoleLine) => void;
   /** Called once, when a bad sign ends the run. */
@@ -95,7 +95,7 @@ export class Console {
   }
 
   /** Types to the guest. */
-  send(text: string): void {
+  send(text: string | Uint8Array): void {
     this.#options.send?.(text);
   }
 
