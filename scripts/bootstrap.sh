@@ -33,9 +33,9 @@ main() {
   command -v flock >/dev/null && ! flock -n 9 && { say "another set-up runs; waiting for it"; flock 9; }
   node_new_enough
   packages "${apt_packages[@]}"
-  node_modules
-  rust
-  nickel
+  set_up_node_modules
+  set_up_rust
+  set_up_nickel
   compile
   printf '%s' "$key" >"$state/stamp"
   say "ready"
@@ -60,7 +60,7 @@ node_new_enough() {
     stop "Node $have is too old: $node_least or newer is needed (Debian: see nodejs.org for newer packages)"
 }
 
-node_modules() {
+set_up_node_modules() {
   local want have=
   want=$(sha256sum <"$root/package-lock.json")
   if [ -f "$state/npm.stamp" ]; then have=$(<"$state/npm.stamp"); fi
@@ -102,20 +102,36 @@ packages() {
   fi
   mapfile -t missing < <(not_installed "$@")
   [ "${#missing[@]}" -eq 0 ] && return 0
-  local sudo=()
-  if [ "$(id -u)" != 0 ]; then
-    if command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
-      sudo=(sudo)
-    else
-      stop "${#missing[@]} packages are missing and this is neither root nor a user with sudo. As root, run:" \
-        "  apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
-    fi
+  if ! as_root true; then
+    stop "${#missing[@]} packages are missing and this is neither root nor a user with sudo. As root, run:" \
+      "  apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
   fi
   say "system packages: ${missing[*]}"
-  "${sudo[@]}" apt-get -o DPkg::Lock::Timeout=600 -qq update >&2 || say "apt-get update had errors; going on with the lists that are there"
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 -qq install -y --no-install-recommends \
+  update_lists
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 -qq install -y --no-install-recommends \
     "${missing[@]}" </dev/null >&2 ||
     stop "apt-get could not install them; its message stands above. The packages are:" "  ${missing[*]}"
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; return; fi
+  command -v sudo >/dev/null || return 1
+  if sudo -n true 2>/dev/null; then sudo -n "$@"; return; fi
+  [ -t 0 ] && sudo "$@"
+}
+
+lists_updated=no
+update_lists() {
+  [ "$lists_updated" = no ] || return 0
+  lists_updated=yes
+  as_root apt-get -o DPkg::Lock::Timeout=600 -qq update </dev/null >&2 || say "apt-get update had errors; going on with the lists that are there"
+}
+
+# Whether apt knows the package, after one update of its lists if it must be.
+apt_has() {
+  apt-cache show "$1" >/dev/null 2>&1 && return 0
+  update_lists
+  apt-cache show "$1" >/dev/null 2>&1
 }
 
 # --- Rust -------------------------------------------------------------------------------------------------------------------
@@ -123,10 +139,14 @@ packages() {
 # RUSTC set and the toolchain first on PATH (build/src/toolchain/host.ts): with rustup's proxies first on PATH, Debian's cargo
 # would take rustup's rustc and fail for want of rust-src.
 
-rust() {
+set_up_rust() {
   local kind='' bin='' why='' refused=''
   [ "${FR_RUST:-auto}" = debian ] || try_rustup || true
   if [ -z "$kind" ] && [ "${FR_RUST:-auto}" != rustup ]; then try_debian || true; fi
+  if [ -z "$kind" ] && ! command -v rustup >/dev/null && command -v apt-get >/dev/null && apt_has rustup; then
+    packages rustup # Ubuntu 24.04 has no new enough Rust, but it has rustup.
+    try_rustup || true
+  fi
   [ -n "$kind" ] || stop "no usable Rust $rust_pin: $refused" \
     "  either: rustup toolchain install $rust_pin --profile minimal -c rust-src,rustfmt,clippy" "  or, on Debian 12: apt-get install ${rust_packages[*]}"
   local version std
@@ -135,7 +155,7 @@ rust() {
   printf '{\n  "kind": "%s",\n  "cargo": "%s/cargo",\n  "rustc": "%s/rustc",\n  "bin": "%s",\n  "stdSource": "%s",\n  "version": "%s",\n  "why": "%s"\n}\n' \
     "$kind" "$bin" "$bin" "$bin" "$std" "$version" "$why" >"$state/env.json.new"
   mv -f "$state/env.json.new" "$state/env.json"
-  say "Rust: $version from $kind ($why)"
+  say "Rust: $version, from $kind: $why"
 }
 
 try_rustup() {
@@ -144,7 +164,7 @@ try_rustup() {
   if ! rustup toolchain list 2>/dev/null | grep -q "^$rust_pin-"; then
     local may=${FR_RUSTUP_FETCH:-1}
     if [ -z "${FR_RUSTUP_FETCH:-}" ] && { [ "${RUSTUP_AUTO_INSTALL:-1}" = 0 ] || [ -n "${CI:-}" ]; }; then may=0; fi
-    if [ "$may" != 1 ]; then refused="rustup lacks $rust_pin and may not fetch it here (RUSTUP_AUTO_INSTALL=0, CI or FR_RUSTUP_FETCH=0)"; return 1; fi
+    if [ "$may" != 1 ]; then refused="rustup lacks $rust_pin and may not fetch it here: RUSTUP_AUTO_INSTALL=0, CI or FR_RUSTUP_FETCH=0 is set"; return 1; fi
     say "Rust: rustup fetches $rust_pin"
     RUSTUP_MAX_RETRIES=0 timeout 600 rustup toolchain install "$rust_pin" --profile minimal --component rust-src,rustfmt,clippy \
       --target x86_64-unknown-none,x86_64-unknown-uefi </dev/null >&2 || { refused="rustup could not fetch $rust_pin"; return 1; }
@@ -158,24 +178,23 @@ try_rustup() {
 try_debian() {
   command -v apt-get >/dev/null || { refused="$refused; no apt for Debian's packages"; return 1; }
   if [ -n "$(not_installed "${rust_packages[@]}")" ]; then
-    # Known here already, or after an update: only Debian has these names.
-    apt-cache show rustc-web >/dev/null 2>&1 || packages "${rust_packages[@]}" || return 1
+    apt_has rustc-web || { refused="$refused; apt has no rustc-web (Debian 12 has)"; return 1; }
     packages "${rust_packages[@]}"
   fi
   [ -e /usr/bin/rust-lld ] || { refused="$refused; /usr/bin/rust-lld is a dangling link (install lld-22)"; return 1; }
   /usr/bin/rustc --version | grep -qF "rustc $rust_pin" || { refused="$refused; Debian's rustc is $(/usr/bin/rustc --version), not $rust_pin"; return 1; }
   [ -f "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/Cargo.lock" ] || { refused="$refused; rust-web-src is missing"; return 1; }
-  kind=debian bin=/usr/bin why="${refused:-FR_RUST=debian}; Debian's packages instead"
+  kind=debian bin=/usr/bin why="${refused:-FR_RUST=debian}, so Debian's packages"
 }
 
 # --- Nickel -----------------------------------------------------------------------------------------------------------------
 # The real program when the pinned version is on PATH; else the same evaluator from a Python wheel, checked by its digest, behind
 # scripts/nickel-export.py, which knows only `export`.
 
-nickel() {
+set_up_nickel() {
   mkdir -p "$state/bin"
   local real
-  real=$(PATH=${PATH//$state\/bin:/} command -v nickel || true)
+  real=$(PATH=${PATH//$state\/bin:/} type -P nickel || true)
   if [ -n "$real" ] && "$real" --version 2>/dev/null | grep -qF "$nickel_pin"; then
     ln -sfn "$real" "$state/bin/nickel"
     printf 'nickel %s, the real program, %s\n' "$nickel_pin" "$real" >"$state/nickel.txt"
@@ -195,8 +214,7 @@ nickel() {
     printf '%s' "$want" >"$venv/.stamp"
   fi
   rm -f "$state/bin/nickel"
-  printf '#!/bin/sh\nexec "%s" -I -S -c "import sys; sys.path[:0] = sys.argv.pop(1).split(chr(58)); import runpy; sys.argv.pop(0); runpy.run_path(sys.argv[0], run_name=chr(95)*2+chr(109)+chr(97)+chr(105)+chr(110)+chr(95)*2)" "%s" "%s" "$@"\n' \
-    "$venv/bin/python" "$(echo "$venv"/lib/python3*/site-packages)" "$root/scripts/nickel-export.py" >"$state/bin/nickel"
+  printf '#!/bin/sh\nexec "%s" -I "%s" "$@"\n' "$venv/bin/python" "$root/scripts/nickel-export.py" >"$state/bin/nickel"
   chmod +x "$state/bin/nickel"
   printf "nickel %s, the evaluator of the py-nickel wheel behind scripts/nickel-export.py (not the command-line program)\n" "$nickel_pin" >"$state/nickel.txt"
 }
