@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! Where things are in the address space of a native program. The program itself is linked at 0x400000.
+//!
+//! The areas are terabytes apart, so a run past the end of one never reaches the next.
+
+/// Blocks that the program maps by itself: device registers, shared buffers, other memory.
+pub const WINDOWS: u64 = 0x2000_0000_0000;
+/// The heap, `Startup::heap_bytes` long.
+pub const HEAP: u64 = 0x3000_0000_0000;
+/// Stacks of further threads, each below a page that is never mapped.
+pub const THREAD_STACKS: u64 = 0x4000_0000_0000;
+/// The first thread's stack ends here; the page under its lowest is never mapped.
+pub const STACK_TOP: u64 = 0x5000_0000_0000;
+/// The startup block, read-only.
+pub const STARTUP: u64 = 0x6000_0000_0000;
+/// The first thread's message buffer.
+pub const MESSAGE_BUFFER: u64 = 0x7000_0000_0000;
+
+/// Bits of the badge that say which client; above them the number of the interface among those that the server serves.
+pub const BADGE_CLIENT_BITS: u32 = 32;
+
+/// The badge of client number `client` for interface number `interface` of a server.
+pub const fn badge(interface: u32, client: u32) -> u64 {
+    ((interface as u64) << BADGE_CLIENT_BITS) | client as u64
+}
+/// Interface and client of a badge.
+pub const fn unbadge(badge: u64) -> (u32, u32) {
+    ((badge >> BADGE_CLIENT_BITS) as u32, badge as u32)
+}
