@@ -14,12 +14,14 @@ import {
   type GptTable,
   type SlotState,
 } from '../image/gpt.ts';
-import { convertToRaw, createOverlay, type DiskFormat, diskSize, readDisk, writeDisk } from '../toolchain/qemu.ts';
+import { convertToRaw, createOverlay, type DiskFormat, diskSize, readDisk, writeDiskParts } from '../toolchain/qemu.ts';
 import { type DiskLog, parseDiskLog } from './disk-log.ts';
 
 const sectorBytes = 512;
 /** Room for the write log of a boot, which writes a few blocks. The file is sparse until then. */
 const logBytes = 64 * 2 ** 20;
+
+const trailerBytes = 64 * 1024;
 
 export type SlotName = 'A' | 'B';
 export type Region = { readonly offsetBytes: number; readonly lengthBytes: number };
@@ -61,7 +63,7 @@ export class Disk {
     const end = Math.ceil((offsetBytes + bytes.byteLength) / sectorBytes) * sectorBytes;
     const sectors = Buffer.from(await this.read(start, end - start));
     sectors.set(bytes, offsetBytes - start);
-    await writeDisk(this.path, this.format, start, sectors);
+    await writeDiskParts(this.path, this.format, [{ offsetBytes: start, bytes: sectors }]);
   }
 
   /** One bit, the least change that there is. */
@@ -114,6 +116,25 @@ export class Disk {
     await this.write(0, bytes.start);
   }
 
+  /** Whether a signed trailer stands at the slot's end (contracts: its last 64 KiB begin with `FRslot01`). */
+  async slotIsFilled(name: SlotName): Promise<boolean> {
+    const { offsetBytes, lengthBytes } = await this.partition(`ROOT-${name}`);
+    return (await this.read(offsetBytes + lengthBytes - trailerBytes, 8)).toString('latin1') === 'FRslot01';
+  }
+
+  /** Copies the content of one slot to the other, which must be as large. Its attributes stay. */
+  async copySlot(from: SlotName, to: SlotName): Promise<void> {
+    const source = await this.partition(`ROOT-${from}`);
+    const target = await this.partition(`ROOT-${to}`);
+    if (source.lengthBytes !== target.lengthBytes) throw new Error('the slots differ in size');
+    const bytes = await this.read(source.offsetBytes, source.lengthBytes);
+    const patches = filledChunks(bytes).map(({ offsetBytes, bytes }) => ({
+      offsetBytes: target.offsetBytes + offsetBytes,
+      bytes,
+    }));
+    await writeDiskParts(this.path, this.format, patches);
+  }
+
   /** The guest's view as a raw file. */
   async toRaw(out: string): Promise<Disk> {
     await convertToRaw({ disk: this.path, format: this.format, out });
@@ -136,4 +157,20 @@ export function createWriteLog(path: string): void {
 /** What was logged. `disk` is the logged one. */
 export async function readWriteLog(path: string, disk: Disk): Promise<DiskLog> {
   return parseDiskLog(await readFile(path), { diskBytes: disk.sizeBytes });
+}
+
+/** Pieces of 1 MiB that are not all zero, neighbours joined. */
+function filledChunks(bytes: Buffer): { offsetBytes: number; bytes: Buffer }[] {
+  const step = 2 ** 20;
+  const zeros = Buffer.alloc(step);
+  const chunks: { offsetBytes: number; bytes: Buffer }[] = [];
+  for (let at = 0; at < bytes.byteLength; at += step) {
+    const chunk = bytes.subarray(at, at + step);
+    if (chunk.equals(zeros.subarray(0, chunk.byteLength))) continue;
+    const last = chunks.at(-1);
+    if (last !== undefined && last.offsetBytes + last.bytes.byteLength === at)
+      last.bytes = bytes.subarray(last.offsetBytes, at + chunk.byteLength);
+    else chunks.push({ offsetBytes: at, bytes: chunk });
+  }
+  return chunks;
 }

@@ -83,14 +83,24 @@ function unique(): string {
   return `${process.pid}-${count}`;
 }
 
-/** Writes bytes (a multiple of 512) at a multiple of 512. */
-export async function writeDisk(disk: string, format: DiskFormat, offsetBytes: number, bytes: Uint8Array): Promise<void> {
-  const patch = `${disk}.patch-${unique()}`;
+/** Writes pieces in order; offsets and lengths are multiples of 512. */
+export async function writeDiskParts(
+  disk: string,
+  format: DiskFormat,
+  parts: readonly { readonly offsetBytes: number; readonly bytes: Uint8Array }[],
+): Promise<void> {
+  const files: string[] = [];
   try {
-    await writeFile(patch, bytes);
-    await run('qemu-io', ['-f', format, '-c', `write -q -s ${patch} ${offsetBytes} ${bytes.byteLength}`, disk]);
+    const commands: string[] = [];
+    for (const { offsetBytes, bytes } of parts) {
+      const patch = `${disk}.patch-${unique()}`;
+      files.push(patch);
+      await writeFile(patch, bytes);
+      commands.push('-c', `write -q -s ${patch} ${offsetBytes} ${bytes.byteLength}`);
+    }
+    if (commands.length > 0) await run('qemu-io', ['-f', format, ...commands, disk]);
   } finally {
-    await rm(patch, { force: true });
+    for (const file of files) await rm(file, { force: true });
   }
 }
 

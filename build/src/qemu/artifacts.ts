@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+// Where a build leaves what a machine needs. The names are said here once for the harness; the steps of the build make them.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '../errors.ts';
+
+export type Profile = 'dev' | 'prod';
+
+export interface Artifacts {
+  readonly folder: string;
+  readonly image: string;
+  readonly kernel: string;
+  readonly bundle: string;
+  /** `slot.json`: what the slot tool said of the slot that it made (root digest, salt, block count, version). */
+  readonly slot: string;
+  /** OVMF variables with our keys enrolled. */
+  readonly secureBootVariables: string;
+}
+
+export function artifactsOf(root: string, profile: Profile): Artifacts {
+  const folder = join(root, 'out', profile);
+  return {
+    folder,
+    image: join(folder, 'flatracoon-os.raw'),
+    kernel: join(folder, 'kernel.elf'),
+    bundle: join(folder, 'bundle.frb'),
+    slot: join(folder, 'slot.json'),
+    secureBootVariables: join(folder, 'ovmf-vars-secure-boot.fd'),
+  };
+}
+
+/** `path` if it exists. Errors: `UserError` `run-qemu/not-built`. */
+export function built(path: string, profile: Profile): string {
+  if (existsSync(path)) return path;
+  throw new UserError(`there is no ${path}`, { code: 'run-qemu/not-built', hint: `run \`just build-${profile}\` first` });
+}
