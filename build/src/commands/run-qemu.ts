@@ -71,7 +71,7 @@ export function parseOptions(values: Values): RunQemuOptions {
   const options: RunQemuOptions = {
     profile: oneOf('profile', text(values, 'profile') ?? 'dev', ['dev', 'prod']),
     image: text(values, 'image'),
-    slot: slot === undefined ? undefined : oneOf('slot', slot, ['A', 'B']),
+    slot: slot === undefined ? undefined : oneOf<'A' | 'B'>('slot', slot, ['A', 'B']),
     cpus: wholeNumber('smp', text(values, 'smp') ?? (icount ? '1' : '2'), 1, 64),
     memoryMiB: memory(text(values, 'mem') ?? '512MiB'),
     secureBoot: flag(values, 'secure-boot'),
