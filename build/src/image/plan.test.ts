@@ -177,6 +177,11 @@ describe('refused:', () => {
     expect(refusal({ partitions: [{ ...esp, start_bytes: 1 }] }).code).toBe('image/start-not-sectors');
   });
 
+  test('a slot whose type the loader does not look for', () => {
+    const error = refusal({ partitions: [{ ...rootA, type: '3884dd41-8582-4404-b9a8-e9b84f2df50e' }] });
+    expect(error).toMatchObject({ code: 'image/slot-type', where: 'images/partitions/20-root-a.ncl, field type' });
+  });
+
   test('a slot without its letter', () => {
     const { slot: _, ...without } = rootA;
     expect(refusal({ partitions: [without] }).code).toBe('image/slot-content');

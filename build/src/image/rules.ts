@@ -9,6 +9,8 @@ import { isGuid } from './guid.ts';
 import type { ContentSize, PlannedPartition, ResolvedPartition } from './plan.ts';
 
 const MIB = 2 ** 20;
+/** Flatcar's type of /usr and root slots: what the loader and the storage server look for (servers-rs/lib/gpt, `types::SLOT`). */
+export const SLOT_TYPE = '5dfbf5f4-2848-4bac-aa5e-0d9a20b745a6';
 
 export function eachAlone(partitions: readonly ResolvedPartition[], sector_bytes: number): UserError[] {
   const errors: UserError[] = [];
@@ -78,6 +80,15 @@ export function eachAlone(partitions: readonly ResolvedPartition[], sector_bytes
         `has the GUID "${partition.guid}", which is none`,
         'write it as 8-4-4-4-12 hexadecimal digits',
         'guid',
+      );
+    }
+    if (partition.content === 'slot' && isGuid(partition.type) && partition.type !== SLOT_TYPE) {
+      refuse(
+        partition,
+        'slot-type',
+        `is a slot of type ${partition.type}, which the loader does not look for`,
+        `use ${SLOT_TYPE}`,
+        'type',
       );
     }
     if ((partition.content === 'slot') !== (partition.slot !== undefined)) {
