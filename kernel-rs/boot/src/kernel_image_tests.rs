@@ -2,42 +2,7 @@
 //! A small kernel written by hand, and one refusal per fault in it.
 
 use super::*;
-use alloc::vec;
-
-const TEXT: u64 = 0x1000;
-const DATA: u64 = 0x2000;
-const READ_EXECUTE: u32 = 5;
-const READ_WRITE: u32 = 6;
-
-/// ELF header, two program headers (text at +0x1000, data at +0x2000 with a zero part), 0x2000 bytes in all.
-fn kernel() -> Vec<u8> {
-    let mut file = vec![0_u8; 0x2000];
-    file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-    set(&mut file, 16, &2_u16.to_le_bytes());
-    set(&mut file, 18, &62_u16.to_le_bytes());
-    set(&mut file, 24, &(KERNEL_BASE + TEXT + 16).to_le_bytes());
-    set(&mut file, 32, &64_u64.to_le_bytes());
-    set(&mut file, 54, &56_u16.to_le_bytes());
-    set(&mut file, 56, &2_u16.to_le_bytes());
-    header(&mut file, 0, READ_EXECUTE, [0x1000, KERNEL_BASE + TEXT, 0x800, 0x800]);
-    header(&mut file, 1, READ_WRITE, [0x1800, KERNEL_BASE + DATA, 0x800, 0x3000]);
-    file
-}
-
-fn set(file: &mut [u8], at: usize, value: &[u8]) {
-    file[at..at + value.len()].copy_from_slice(value);
-}
-
-/// `[file offset, address, bytes in the file, bytes in memory]`.
-fn header(file: &mut [u8], index: usize, flags: u32, [offset, address, in_file, in_memory]: [u64; 4]) {
-    let at = 64 + 56 * index;
-    set(file, at, &1_u32.to_le_bytes());
-    set(file, at + 4, &flags.to_le_bytes());
-    set(file, at + 8, &offset.to_le_bytes());
-    set(file, at + 16, &address.to_le_bytes());
-    set(file, at + 32, &in_file.to_le_bytes());
-    set(file, at + 40, &in_memory.to_le_bytes());
-}
+use crate::testing::{DATA, READ_WRITE, TEXT, kernel, program_header, set};
 
 fn refused_when(change: impl FnOnce(&mut Vec<u8>)) -> Refusal {
     let mut file = kernel();
@@ -90,41 +55,41 @@ fn refused_no_segment() {
 
 #[test]
 fn refused_segment_past_the_end_of_the_file() {
-    let past = |file: &mut Vec<u8>| header(file, 1, READ_WRITE, [0x1900, KERNEL_BASE + DATA, 0x800, 0x800]);
+    let past = |file: &mut Vec<u8>| program_header(file, 1, READ_WRITE, [0x1900, KERNEL_BASE + DATA, 0x800, 0x800]);
     assert_eq!(refused_when(past), Refusal::OutsideFile);
-    let wraps = |file: &mut Vec<u8>| header(file, 1, READ_WRITE, [u64::MAX, KERNEL_BASE + DATA, 0x800, 0x800]);
+    let wraps = |file: &mut Vec<u8>| program_header(file, 1, READ_WRITE, [u64::MAX, KERNEL_BASE + DATA, 0x800, 0x800]);
     assert_eq!(refused_when(wraps), Refusal::OutsideFile);
 }
 
 #[test]
 fn refused_more_bytes_in_the_file_than_in_memory() {
-    let change = |file: &mut Vec<u8>| header(file, 1, READ_WRITE, [0x1800, KERNEL_BASE + DATA, 0x800, 0x10]);
+    let change = |file: &mut Vec<u8>| program_header(file, 1, READ_WRITE, [0x1800, KERNEL_BASE + DATA, 0x800, 0x10]);
     assert_eq!(refused_when(change), Refusal::FileLargerThanMemory);
 }
 
 #[test]
 fn refused_below_the_kernels_base() {
-    let change = |file: &mut Vec<u8>| header(file, 1, READ_WRITE, [0x1800, 0x10_0000, 0x800, 0x800]);
+    let change = |file: &mut Vec<u8>| program_header(file, 1, READ_WRITE, [0x1800, 0x10_0000, 0x800, 0x800]);
     assert_eq!(refused_when(change), Refusal::OutsideKernelSpace);
 }
 
 #[test]
 fn refused_too_large() {
-    let change = |file: &mut Vec<u8>| header(file, 1, READ_WRITE, [0x1800, KERNEL_BASE + DATA, 0x800, 65 << 20]);
+    let change = |file: &mut Vec<u8>| program_header(file, 1, READ_WRITE, [0x1800, KERNEL_BASE + DATA, 0x800, 65 << 20]);
     assert_eq!(refused_when(change), Refusal::TooLarge);
-    let wraps = |file: &mut Vec<u8>| header(file, 1, READ_WRITE, [0x1800, KERNEL_BASE + DATA, 0x800, u64::MAX]);
+    let wraps = |file: &mut Vec<u8>| program_header(file, 1, READ_WRITE, [0x1800, KERNEL_BASE + DATA, 0x800, u64::MAX]);
     assert_eq!(refused_when(wraps), Refusal::TooLarge);
 }
 
 #[test]
 fn refused_writable_and_executable() {
-    let change = |file: &mut Vec<u8>| header(file, 1, 7, [0x1800, KERNEL_BASE + DATA, 0x800, 0x800]);
+    let change = |file: &mut Vec<u8>| program_header(file, 1, 7, [0x1800, KERNEL_BASE + DATA, 0x800, 0x800]);
     assert_eq!(refused_when(change), Refusal::WritableAndExecutable);
 }
 
 #[test]
 fn refused_two_segments_on_one_page() {
-    let change = |file: &mut Vec<u8>| header(file, 1, READ_WRITE, [0x1800, KERNEL_BASE + TEXT + 0x800, 0x800, 0x800]);
+    let change = |file: &mut Vec<u8>| program_header(file, 1, READ_WRITE, [0x1800, KERNEL_BASE + TEXT + 0x800, 0x800, 0x800]);
     assert_eq!(refused_when(change), Refusal::SharedPage);
 }
 

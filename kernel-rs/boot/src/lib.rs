@@ -9,8 +9,17 @@
 
 extern crate alloc;
 
+pub mod attempt;
+pub mod choice;
 pub mod clock;
 pub mod device_path;
 pub mod kernel_image;
 pub mod memory;
 pub mod paging;
+pub mod rollback;
+pub mod table;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod testing_slot;
+pub mod voice;

@@ -18,6 +18,25 @@ pub struct Descriptor {
     pub attributes: u64,
 }
 
+/// The descriptors in a memory map as the firmware wrote it, `step` bytes from one to the next (at least 40).
+/// A wrong `step` gives none.
+pub fn descriptors(map: &[u8], step: usize) -> impl Iterator<Item = Descriptor> + Clone + '_ {
+    let map = if step < DESCRIPTOR_BYTES { &[] } else { map };
+    map.chunks_exact(step.max(DESCRIPTOR_BYTES)).map(|bytes| Descriptor {
+        kind: word(bytes, 0) as u32,
+        base: word(bytes, 8),
+        pages: word(bytes, 24),
+        attributes: word(bytes, 32),
+    })
+}
+
+const DESCRIPTOR_BYTES: usize = 40;
+
+fn word(bytes: &[u8], at: usize) -> u64 {
+    let field = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    u64::from_le_bytes(field.copied().unwrap_or_default())
+}
+
 /// A region that the loader made for the kernel: its image, the bundle, tables, stack.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Region {
@@ -175,6 +194,19 @@ mod tests {
     fn where_descriptors_overlap_the_stricter_wins() {
         let map = [at(CONVENTIONAL, 0, 10), at(RESERVED, 4, 2), at(ACPI, 5, 3)];
         assert_eq!(converted(&map, &[]), [(0, 4, 1), (4, 2, 2), (6, 2, 3), (8, 2, 1)]);
+    }
+
+    #[test]
+    fn descriptors_are_read_at_the_firmwares_step() {
+        let mut map = [0_u8; 96];
+        map[48] = 7;
+        map[48 + 4..48 + 8].fill(0xff);
+        map[48 + 9] = 0x10;
+        map[48 + 24] = 3;
+        let read: Vec<_> = descriptors(&map, 48).map(|d| (d.kind, d.base, d.pages)).collect();
+        assert_eq!(read, [(0, 0, 0), (7, 0x1000, 3)]);
+        assert_eq!(descriptors(&map, 0).count(), 0);
+        assert_eq!(descriptors(&map, 39).count(), 0);
     }
 
     #[test]
