@@ -3,12 +3,15 @@
 export { exitCodes, formatError, InternalError, UserError, UserErrors } from './errors.ts';
 export { createLog } from './log.ts';
 export { chooseAccelerator } from './qemu/accelerator.ts';
+export type { DiskFaults, FirmwareBoot } from './qemu/arguments.ts';
+export { type Artifacts, artifactsOf, type Profile } from './qemu/artifacts.ts';
 export type { BadSignName } from './qemu/bad-signs.ts';
-export { createWriteLog, Disk, readWriteLog, type SlotName } from './qemu/disk.ts';
-export { type CutState, changes, prefixes, reordered } from './qemu/disk-log.ts';
+export { createWriteLog, Disk, readTable, readWriteLog, type SlotName, slotOf, tableRegions } from './qemu/disk.ts';
+export { type CutState, changes, prefixes, reordered, replay } from './qemu/disk-log.ts';
 export { MachineFailure } from './qemu/failure.ts';
 export { createFirmware } from './qemu/firmware.ts';
 export type { Machine } from './qemu/machine.ts';
+export { directBoot } from './qemu/prepare.ts';
 export { code, pvhElf } from './qemu/pvh-elf.ts';
 export { type MachineOptions, startMachine } from './qemu/start.ts';
 export { temporaryFolder } from './qemu/workspace.ts';

@@ -33,14 +33,18 @@ export interface ReadFault {
   readonly sector: number;
 }
 
-export interface DiskSpec {
+/** Faults that a disk shows to its guest. */
+export interface DiskFaults {
+  readonly writeFault?: WriteFault;
+  readonly readFaults?: readonly ReadFault[];
+}
+
+export interface DiskSpec extends DiskFaults {
   readonly path: string;
   readonly format: 'raw' | 'qcow2';
   readonly readOnly?: boolean;
   /** Every guest write is appended to this file (dm-log-writes format, see `disk-log.ts`). It must exist. */
   readonly writeLog?: string;
-  readonly writeFault?: WriteFault;
-  readonly readFaults?: readonly ReadFault[];
 }
 
 export interface MachineSpec {

@@ -15,7 +15,7 @@ import {
   type SlotState,
 } from '../image/gpt.ts';
 import { convertToRaw, createOverlay, type DiskFormat, diskSize, readDisk, writeDiskParts } from '../toolchain/qemu.ts';
-import { type DiskLog, parseDiskLog } from './disk-log.ts';
+import { type DiskLog, type LogEntry, parseDiskLog } from './disk-log.ts';
 
 const sectorBytes = 512;
 /** Room for the write log of a boot, which writes a few blocks. The file is sparse until then. */
@@ -78,14 +78,13 @@ export class Disk {
   }
 
   /** Both copies of the partition table, judged. Errors: `Error` when neither can be believed. */
-  async table(): Promise<{ readonly table: GptTable; readonly faults: readonly string[] }> {
-    const end = this.#tableEnd();
-    const start = await this.read(0, firstUsableLba(sectorBytes) * sectorBytes);
-    const disk = { sector_bytes: sectorBytes, disk_sectors: this.sizeBytes / sectorBytes };
-    const reading = decodeGpt(start, await this.read(end.offsetBytes, end.lengthBytes), disk);
-    const faults = reading.faults.map(({ copy, why }) => `${copy}: ${why}`);
-    if (reading.table === undefined) throw new Error(`no partition table: ${faults.join('; ')}`);
-    return { table: reading.table, faults };
+  async table(): Promise<TableReading> {
+    const { start, end } = tableRegions(this.sizeBytes);
+    return readTable(
+      await this.read(start.offsetBytes, start.lengthBytes),
+      await this.read(end.offsetBytes, end.lengthBytes),
+      this.sizeBytes,
+    );
   }
 
   /** Where a partition lies. */
@@ -98,10 +97,7 @@ export class Disk {
   }
 
   async slot(name: SlotName): Promise<SlotState> {
-    const { table } = await this.table();
-    const entry = table.entries.find((one) => one.name === `ROOT-${name}`);
-    if (entry === undefined) throw new Error(`no partition ROOT-${name}`);
-    return decodeSlotState(entry.attributes);
+    return slotOf((await this.table()).table, name);
   }
 
   /** Sets attributes in both copies of the table, as an installer would. */
@@ -135,16 +131,50 @@ export class Disk {
     await writeDiskParts(this.path, this.format, patches);
   }
 
+  /** Applies writes that were recorded. */
+  async apply(writes: readonly LogEntry[]): Promise<void> {
+    const parts = writes.map(({ offsetBytes, lengthBytes, data, kind }) => ({
+      offsetBytes,
+      bytes: kind === 'write' ? data : new Uint8Array(lengthBytes),
+    }));
+    await writeDiskParts(this.path, this.format, parts);
+  }
+
   /** The guest's view as a raw file. */
   async toRaw(out: string): Promise<Disk> {
     await convertToRaw({ disk: this.path, format: this.format, out });
     return new Disk(out, 'raw', this.sizeBytes);
   }
+}
 
-  #tableEnd(): Region {
-    const lengthBytes = (arraySectors(sectorBytes) + 1) * sectorBytes;
-    return { offsetBytes: this.sizeBytes - lengthBytes, lengthBytes };
-  }
+export interface TableReading {
+  readonly table: GptTable;
+  /** What is wrong with either copy. */
+  readonly faults: readonly string[];
+}
+
+/** Where the two copies of the table lie: all that a boot may write to. */
+export function tableRegions(diskBytes: number): { readonly start: Region; readonly end: Region } {
+  const lengthBytes = (arraySectors(sectorBytes) + 1) * sectorBytes;
+  return {
+    start: { offsetBytes: 0, lengthBytes: firstUsableLba(sectorBytes) * sectorBytes },
+    end: { offsetBytes: diskBytes - lengthBytes, lengthBytes },
+  };
+}
+
+/** Judges the bytes of both regions. Errors: `Error` when neither copy can be believed. */
+export function readTable(start: Buffer, end: Buffer, diskBytes: number): TableReading {
+  const reading = decodeGpt(start, end, { sector_bytes: sectorBytes, disk_sectors: diskBytes / sectorBytes });
+  const faults = reading.faults.map(({ copy, why }) => `${copy}: ${why}`);
+  if (reading.table === undefined) throw new Error(`no partition table: ${faults.join('; ')}`);
+  return { table: reading.table, faults };
+}
+
+/** Errors: `Error` when the disk has no such slot. */
+export function slotOf(table: GptTable, name: SlotName): SlotState {
+  const entry = table.entries.find((one) => one.name === `ROOT-${name}`);
+  if (entry === undefined) throw new Error(`no partition ROOT-${name}`);
+  return decodeSlotState(entry.attributes);
 }
 
 /** Makes an empty file for the emulator to log writes into. */

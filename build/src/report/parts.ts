@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+// Which parts `just test` consists of, in order: the quick ones first, so that a mistake shows early. Pure.
+import { join } from 'node:path';
+import type { Part } from './stages.ts';
+
+export interface PartsContext {
+  readonly root: string;
+  /** The orchestrator's own command line: `[node, run.js]`. */
+  readonly orchestrator: readonly [string, string];
+  readonly cargo: string;
+  /** What cargo needs around it: PATH, RUSTC. */
+  readonly cargoEnv: Readonly<Record<string, string | undefined>>;
+  /** More samples in the system tests. */
+  readonly long: boolean;
+}
+
+/** All parts. Those named `build-...` and `check` report no tests; the others do. */
+export function testParts(context: PartsContext): Part[] {
+  const { root } = context;
+  const own = (verb: string): Part => {
+    const [program, script] = context.orchestrator;
+    return { name: verb, program, args: [script, verb], cwd: root, reads: 'nothing' };
+  };
+  const vitest = (project: string, reporter: string): Part => ({
+    name: project,
+    program: process.execPath,
+    args: [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--project', project, `--reporter=${reporter}`],
+    cwd: root,
+    env: context.long ? { FLATRACOON_TEST_LONG: '1' } : {},
+    reads: 'vitest',
+  });
+  const cargo = (name: string, folder: string, ...args: readonly string[]): Part => ({
+    name,
+    program: context.cargo,
+    args: ['test', '--locked', '--no-fail-fast', ...args],
+    cwd: join(root, folder),
+    env: context.cargoEnv,
+    reads: 'cargo',
+  });
+  return [
+    own('check'),
+    vitest('unit', 'default'),
+    cargo('kernel', 'kernel-rs'),
+    cargo('loader', 'kernel-rs/boot', '--lib'),
+    cargo('servers', 'servers-rs'),
+    own('build-dev'),
+    own('build-prod'),
+    vitest('system', 'verbose'),
+  ];
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+// The images that tests boot: as the build left them in out/, or with both slots filled. Made once, used through overlays.
+import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { artifactsOf, Disk, type Profile } from '../../build/src/testing.ts';
+import { root } from './root.ts';
+
+export type TestImage = 'fresh' | 'both';
+
+const folder = join(root, 'out', 'test', 'images');
+
+/** Where a computer of this name has its files. */
+export function machineFolder(name: string): string {
+  return join(root, 'out', 'test', 'machines', name.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 100));
+}
+
+export async function imageForTests(
+  kind: TestImage,
+  profile: Profile,
+): Promise<{ readonly path: string; readonly format: 'raw' | 'qcow2' }> {
+  const built = existing(artifactsOf(root, profile).image, profile);
+  if (kind === 'fresh') return { path: built, format: 'raw' };
+  const version = `${profile}-${Math.round(statSync(built).mtimeMs)}`;
+  const path = join(folder, `both-slots-${version}.qcow2`);
+  if (!existsSync(path)) {
+    mkdirSync(folder, { recursive: true });
+    const unfinished = `both-slots-${version}-${process.pid}`;
+    const disk = await Disk.over({ path: built, format: 'raw' }, folder, unfinished);
+    await disk.copySlot('A', 'B');
+    await disk.setSlots({ A: { priority: 2, tries: 0, successful: true }, B: { priority: 1, tries: 0, successful: true } });
+    renameSync(join(folder, `${unfinished}.qcow2`), path);
+  }
+  return { path, format: 'qcow2' };
+}
+
+export async function secureBootVariables(profile: Profile): Promise<string> {
+  return existing(artifactsOf(root, profile).secureBootVariables, profile);
+}
+
+function existing(path: string, profile: Profile): string {
+  if (!existsSync(path)) throw new Error(`${path} is missing: run \`just build-${profile}\` first (\`just test\` does)`);
+  return path;
+}
