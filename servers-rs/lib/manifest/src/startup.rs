@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 pub const MAGIC: u64 = u64::from_le_bytes(*b"FRstart1");
-/// Magic and length, before the encoded block.
-pub const HEADER_BYTES: usize = 16;
+/// Magic, length, and the heap's length, before the encoded block: decoding needs the heap already.
+pub const HEADER_BYTES: usize = 24;
 /// A block is smaller; a longer one is damaged.
 pub const MAX_BYTES: usize = 1 << 20;
 
@@ -107,6 +107,7 @@ impl Startup {
         let length = bytes.len() as u64;
         bytes.splice(..8, MAGIC.to_le_bytes());
         bytes.splice(8..16, length.to_le_bytes());
+        bytes.splice(16..24, self.heap_bytes.to_le_bytes());
         Ok(bytes)
     }
     /// `None`: the bytes are no startup block.
@@ -125,6 +126,11 @@ pub fn block_length(header: &[u8]) -> Option<usize> {
     let (length, _) = rest.split_first_chunk::<8>()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
     (u64::from_le_bytes(*magic) == MAGIC && (HEADER_BYTES..=MAX_BYTES).contains(&length)).then_some(length)
+}
+
+/// The heap's length that a block's header tells.
+pub fn heap_bytes(header: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(*header.get(16..)?.first_chunk()?))
 }
 
 #[cfg(test)]
@@ -158,6 +164,7 @@ mod tests {
         bytes.resize(4096, 0);
         let back = Startup::decode(&bytes).unwrap();
         assert_eq!(back, example());
+        assert_eq!(heap_bytes(&bytes), Some(65536));
         assert!(matches!(back.find("block"), Some(What::Call { endpoint: 18, .. })));
         assert_eq!(crate::layout::unbadge(crate::layout::badge(1, 3)), (1, 3));
     }

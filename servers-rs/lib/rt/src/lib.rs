@@ -1,2 +1,35 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
+//! What every native program starts with. Link it and write `fn main()`; when `main` returns, the program exits with 0.
+//!
+//! | module | for |
+//! | --- | --- |
+//! | [`start`] | what this program was given: name, arguments, facts, grants by name |
+//! | [`log`] | `rt::info!("...")` and its siblings: a line to the `log` grant |
+//! | [`channel`] | calls through an endpoint, and the loop that serves one |
+//! | [`memory`] | memory of one's own, memory shared with others |
+//! | [`child`] | another program: loaded, given its capabilities, started, destroyed (root and process only) |
+//! | [`thread`] | a further thread in this program |
+//! | [`clock`] | time |
+//!
+//! It adds no policy: what a program may do is what its manifest entry says.
 #![no_std]
+#![cfg_attr(target_os = "none", feature(lang_items, never_type))]
+#![cfg_attr(target_os = "none", allow(internal_features))]
+
+extern crate alloc;
+
+pub mod channel;
+pub mod child;
+pub mod clock;
+#[cfg(target_os = "none")]
+mod entry;
+#[cfg(target_os = "none")]
+mod heap;
+pub mod log;
+pub mod memory;
+pub mod start;
+pub mod thread;
+
+pub use ipc;
+pub use manifest;
+pub use sys;

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! Joins `ipc` to the kernel: the client's end of an endpoint, and the loop that serves one.
+
+use abi::message::REGISTER_WORDS;
+use ipc::{Badge, Lost, Message, Transport};
+use sys::{Capability, Endpoint, Error, FOREVER, MessageBuffer, Received, Tag};
+
+/// The client's end.
+#[derive(Clone, Copy, Debug)]
+pub struct Channel(pub Endpoint);
+
+impl Transport for Channel {
+    fn call(&mut self, request: &Message) -> Result<Message, Lost> {
+        let words = put(request);
+        match self.0.call(request.tag(), words) {
+            Ok(received) => Ok(take(&received)),
+            Err(Error::Gone | Error::Cancelled) => Err(Lost::Gone),
+            Err(_) => Err(Lost::Refused),
+        }
+    }
+}
+
+/// What a server wakes up for.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "it lives on the stack of one loop")]
+pub enum Event {
+    /// A call: interface number, client, request. Answer it.
+    Call(u32, Badge, Message),
+    /// Bits of the notification bound to this thread. The answer is ignored.
+    Bits(u64),
+}
+
+/// Serves for ever: `handle` makes the answer, `None` leaves the caller without one for now.
+/// Returns when the endpoint is gone. No method of ours takes a capability, so those that come are dropped.
+pub fn serve(endpoint: Endpoint, mut handle: impl FnMut(Event) -> Option<Message>) -> Error {
+    let mut next = endpoint.receive(FOREVER);
+    loop {
+        let received = match next {
+            Ok(received) => received,
+            Err(error) => return error,
+        };
+        if let Some(bits) = received.notification() {
+            let _ = handle(Event::Bits(bits));
+            next = endpoint.receive(FOREVER);
+            continue;
+        }
+        let request = take(&received);
+        for &cap in request.caps() {
+            let _ = sys::Memory(cap).delete();
+        }
+        let (interface, client) = manifest::layout::unbadge(received.badge);
+        next = match handle(Event::Call(interface, Badge(u64::from(client)), request)) {
+            Some(answer) => {
+                let words = put(&answer);
+                endpoint.reply_receive(answer.tag(), words)
+            }
+            None => endpoint.receive(FOREVER),
+        };
+    }
+}
+
+/// Puts what does not fit in registers into this thread's buffer; returns what does.
+pub fn put(message: &Message) -> [u64; REGISTER_WORDS] {
+    let mut registers = [0; REGISTER_WORDS];
+    registers.iter_mut().zip(message.words()).for_each(|(to, from)| *to = *from);
+    if message.words().len() > REGISTER_WORDS || !message.caps().is_empty() {
+        let mut buffer = current_buffer();
+        for (n, word) in message.words().iter().enumerate().skip(REGISTER_WORDS) {
+            buffer.set_word(n, *word);
+        }
+        for (n, cap) in message.caps().iter().enumerate() {
+            buffer.set_cap(n, *cap);
+        }
+    }
+    registers
+}
+
+/// The message that was just received, buffer included.
+pub fn take(received: &Received) -> Message {
+    let tag: Tag = received.tag;
+    let mut message = Message::new(tag.label());
+    received.words.iter().take(tag.words()).for_each(|w| message.put_word(*w));
+    if tag.words() > REGISTER_WORDS || tag.caps() > 0 {
+        let buffer = current_buffer();
+        (REGISTER_WORDS..tag.words()).for_each(|n| message.put_word(buffer.word(n)));
+        (0..tag.caps()).for_each(|n| message.put_cap(buffer.cap(n)));
+    }
+    message
+}
+
+/// The message buffer of the thread that runs this, told from where its stack is.
+fn current_buffer() -> MessageBuffer {
+    let marker = 0u8;
+    let address = crate::thread::buffer_of_stack(&raw const marker as u64);
+    // SAFETY: 1. `thread` maps a buffer for each further thread, and the starter one for the first; none is ever unmapped.
+    // 2. The value does not leave `put` or `take`, so the thread has one at a time.
+    unsafe { MessageBuffer::new(address) }
+}

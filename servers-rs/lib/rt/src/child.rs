@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! Another program: its pool, table, space and thread, its image, its startup block, its end.
+//!
+//! Everything is made from one pool, so one operation ends all of it. Root starts the process server with this, the
+//! process server everything else. The space is new, so nothing here can change memory of this program.
+
+use crate::memory::Private;
+use manifest::{Startup, layout};
+use program::{Access, Program};
+use sys::{
+    AddressSpace, Capability, Endpoint, Error, Handle, Memory, PAGE_BYTES, Pool, Result, Rights, Table, Thread, ThreadSetup, start,
+};
+
+/// A program that may run.
+#[derive(Debug)]
+pub struct Child {
+    pub pool: Pool,
+    table: Table,
+    space: AddressSpace,
+    thread: Thread,
+    /// Its first thread's stack, for back-traces.
+    pub stack: Memory,
+    pub stack_bytes: u64,
+}
+
+/// How much a child may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub memory_bytes: u64,
+    pub stack_bytes: u64,
+    pub table_slots: u32,
+    pub priority: u8,
+    pub budget_us: u32,
+    pub period_us: u32,
+}
+
+const READ_WRITE: Rights = Rights(Rights::READ.0 | Rights::WRITE.0);
+const READ_EXECUTE: Rights = Rights(Rights::READ.0 | Rights::EXECUTE.0);
+/// A component may use its own objects in every way but destroy the ground it stands on.
+const OWN: Rights = Rights(Rights::ALL.0 & !Rights::DESTROY.0);
+
+impl Child {
+    /// An empty child, split from `parent`. After an error nothing is left of it.
+    pub fn new(parent: Pool, limits: &Limits) -> Result<Child> {
+        let pool = parent.split(limits.memory_bytes / PAGE_BYTES)?;
+        Self::furnish(pool, limits).inspect_err(|_| end(pool))
+    }
+
+    fn furnish(pool: Pool, limits: &Limits) -> Result<Child> {
+        let table = pool.create_table(u64::from(limits.table_slots))?;
+        let space = pool.create_address_space()?;
+        let thread = pool.create_thread()?;
+        let stack = pool.create_memory(limits.stack_bytes)?;
+        space.map(stack, 0, layout::STACK_TOP - limits.stack_bytes, limits.stack_bytes, READ_WRITE)?;
+        let child = Child { pool, table, space, thread, stack, stack_bytes: limits.stack_bytes };
+        let own = [
+            (table.handle(), start::TABLE),
+            (space.handle(), start::ADDRESS_SPACE),
+            (pool.handle(), start::POOL),
+            (thread.handle(), start::THREAD),
+        ];
+        for (handle, place) in own {
+            if table.insert(handle, OWN, 0, place.index())? != place {
+                return Err(Error::BadState);
+            }
+        }
+        Ok(child)
+    }
+
+    /// Copies an image into the child's own memory. `file` is what `program` was made from.
+    pub fn load(&self, program: &Program, file: &[u8]) -> Result<()> {
+        for segment in program.segments() {
+            let mut image = Private::new(self.pool, segment.memory_bytes)?;
+            let lead = usize::try_from(segment.lead_bytes).unwrap_or(usize::MAX);
+            let bytes = segment.bytes(file);
+            let room = image.as_mut_slice().get_mut(lead..).and_then(|r| r.get_mut(..bytes.len()));
+            room.ok_or(Error::OutOfRange)?.copy_from_slice(bytes);
+            let access = match segment.access {
+                Access::Read => Rights::READ,
+                Access::ReadWrite => READ_WRITE,
+                Access::ReadExecute => READ_EXECUTE,
+            };
+            self.map(image.into_memory(), segment.address, segment.memory_bytes, access)?;
+        }
+        Ok(())
+    }
+
+    /// Maps memory and gives the handle up: the mapping stays, its frames end with the pool.
+    fn map(&self, memory: Memory, address: u64, length_bytes: u64, access: Rights) -> Result<()> {
+        self.space.map(memory, 0, address, length_bytes, access)?;
+        memory.delete()
+    }
+
+    /// Gives a capability to the child; returns the handle that the child uses.
+    pub fn insert(&self, what: Handle, rights: Rights, badge: u64) -> Result<Handle> {
+        self.table.insert(what, rights, badge, 0)
+    }
+
+    /// Starts it. `fault` is copied with the badge it has; its holder hears of faults and of the exit.
+    pub fn start(&self, program: &Program, startup: &Startup, fault: Endpoint, limits: &Limits) -> Result<()> {
+        let block = startup.encode().map_err(|_| Error::BadArgument)?;
+        let mut page = Private::new(self.pool, block.len() as u64)?;
+        page.as_mut_slice().get_mut(..block.len()).ok_or(Error::OutOfRange)?.copy_from_slice(&block);
+        let length_bytes = page.as_slice().len() as u64;
+        self.map(page.into_memory(), layout::STARTUP, length_bytes, Rights::READ)?;
+
+        let buffer = self.pool.create_memory(PAGE_BYTES)?;
+        self.space.map(buffer, 0, layout::MESSAGE_BUFFER, PAGE_BYTES, READ_WRITE)?;
+        let mut name = [0; 8];
+        name.iter_mut().zip(startup.name.bytes()).for_each(|(to, from)| *to = from);
+        self.thread.configure(ThreadSetup { space: self.space, table: self.table, fault: Some(fault), buffer, name })?;
+        let (budget, period) = (u64::from(limits.budget_us), u64::from(limits.period_us));
+        self.thread.schedule(u64::from(limits.priority), budget, period, u64::MAX)?;
+        // SAFETY: the thread runs in the child's space, not in this program's.
+        unsafe { self.thread.start(program.entry, layout::STACK_TOP, layout::STARTUP) }
+    }
+
+    /// Ends it and everything it made; the quota goes back to the parent.
+    pub fn destroy(self) {
+        end(self.pool);
+    }
+}
+
+fn end(pool: Pool) {
+    // SAFETY: the pool was split for the child; of its memory this program maps only what `Private` holds, and none
+    // of those outlives the function that made it.
+    // An error would be a pool that is gone already.
+    let _ = unsafe { pool.destroy_all() };
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! A further thread of this program. It shares everything but its stack and its message buffer.
+//!
+//! Threads lie in slots of one area, so that an address on a stack tells whose it is: slot = unmapped page,
+//! message buffer, unmapped page, stack.
+
+use crate::start::MAIN_BUFFER;
+use core::sync::atomic::{AtomicU64, Ordering};
+use manifest::layout;
+use sys::{AddressSpace, Endpoint, Error, PAGE_BYTES, Pool, Rights, Table, Thread, ThreadSetup, start};
+
+/// Room of one thread, a power of two.
+const SLOT_BYTES: u64 = 1 << 20;
+const MAX_THREADS: u64 = 64;
+const BUFFER_OFFSET_BYTES: u64 = PAGE_BYTES;
+
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
+/// Starts `work` in a new thread with its own stack; when it returns, the thread exits with 0. `fault` hears of its
+/// faults. Errors: no quota, no slot in the table, `BadArgument` for a stack that is no whole number of pages or too
+/// large for a slot, `NoQuota` after 64 threads.
+pub fn spawn(name: &str, priority: u8, stack_bytes: u64, fault: Option<Endpoint>, work: fn()) -> sys::Result<Thread> {
+    if !stack_bytes.is_multiple_of(PAGE_BYTES) || stack_bytes == 0 || stack_bytes > SLOT_BYTES - 3 * PAGE_BYTES {
+        return Err(Error::BadArgument);
+    }
+    let number = STARTED.fetch_add(1, Ordering::Relaxed);
+    if number >= MAX_THREADS {
+        return Err(Error::NoQuota);
+    }
+    let slot = layout::THREAD_STACKS + number * SLOT_BYTES;
+    let (pool, space) = (Pool(start::POOL), AddressSpace(start::ADDRESS_SPACE));
+    let access = Rights::READ | Rights::WRITE;
+    let buffer = pool.create_memory(PAGE_BYTES)?;
+    space.map(buffer, 0, slot + BUFFER_OFFSET_BYTES, PAGE_BYTES, access)?;
+    let stack = pool.create_memory(stack_bytes)?;
+    let top = slot + SLOT_BYTES;
+    space.map(stack, 0, top - stack_bytes, stack_bytes, access)?;
+    let thread = pool.create_thread()?;
+    let mut short = [0; 8];
+    short.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
+    thread.configure(ThreadSetup { space, table: Table(start::TABLE), fault, buffer, name: short })?;
+    thread.schedule(u64::from(priority), 0, 0, u64::MAX)?;
+    // SAFETY: 1. `enter` may start at the top of a stack with a `fn()` as its argument. 2. The stack is new and the
+    // thread's alone.
+    unsafe { thread.start(enter as *const () as u64, top - ENTRY_BYTES, work as *const () as u64)? };
+    Ok(thread)
+}
+
+/// The System V ABI (3.4.1) has rsp 8 below a multiple of 16 where a function begins.
+const ENTRY_BYTES: u64 = 8;
+
+#[allow(improper_ctypes_definitions, reason = "both sides are this file")]
+extern "C" fn enter(work: fn()) -> ! {
+    work();
+    sys::thread_exit(0)
+}
+
+/// The message buffer of the thread whose stack holds `address`.
+pub(crate) fn buffer_of_stack(address: u64) -> u64 {
+    let area = layout::THREAD_STACKS..layout::THREAD_STACKS + MAX_THREADS * SLOT_BYTES;
+    if area.contains(&address) {
+        address / SLOT_BYTES * SLOT_BYTES + BUFFER_OFFSET_BYTES
+    } else {
+        MAIN_BUFFER.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_on_a_stack_finds_the_buffer_of_its_own_slot() {
+        let second = layout::THREAD_STACKS + SLOT_BYTES;
+        assert_eq!(buffer_of_stack(second + SLOT_BYTES - 8), second + PAGE_BYTES);
+        assert_eq!(buffer_of_stack(layout::STACK_TOP - 8), layout::MESSAGE_BUFFER);
+    }
+}
