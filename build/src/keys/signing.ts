@@ -4,7 +4,7 @@
 // Everything is checked here, before anything is built: type, mode, expiry, that a certificate belongs to its key.
 // Private keys stay behind `sign`; nothing printable holds them. Read next: authenticode.ts, development.ts.
 
-import { createHash, createPublicKey, type KeyObject, sign, type X509Certificate } from 'node:crypto';
+import { createPublicKey, type KeyObject, sign, type X509Certificate } from 'node:crypto';
 import { UserError } from '../errors.ts';
 import { tokenPublicKey, tokenSign } from '../toolchain/pkcs11-tool.ts';
 import type { RsaSigner } from './authenticode.ts';
@@ -127,7 +127,7 @@ async function rsaKey(reference: string, where: string): Promise<{ readonly publ
   if (parsed.kind === 'token') {
     const key = await tokenOf(parsed, where);
     const public_key = await publicKeyIn(key, 'rsa', where);
-    return { public_key, sign: (message) => tokenSign(key, 'RSA-PKCS', digestInfo(message)) };
+    return { public_key, sign: (message) => tokenSign(key, 'SHA256-RSA-PKCS', message) };
   }
   const key = await loadKeyFile(parsed.path, 'rsa', where);
   return { public_key: createPublicKey(key), sign: async (message) => sign('sha256', message, key) };
@@ -151,12 +151,6 @@ async function publicKeyIn(key: Parameters<typeof tokenPublicKey>[0], type: stri
       hint: 'see that the objects were not mixed up',
     },
   );
-}
-
-/** What RSA PKCS#1 v1.5 pads: "SHA-256, and this digest" (RFC 8017, 9.2). Tokens want it made. */
-function digestInfo(message: Buffer): Buffer {
-  const prefix = Buffer.from('3031300d060960864801650304020105000420', 'hex');
-  return Buffer.concat([prefix, createHash('sha256').update(message).digest()]);
 }
 
 /** The last 32 bytes of the SubjectPublicKeyInfo are the key itself (RFC 8410, 4). */

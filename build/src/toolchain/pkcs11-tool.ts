@@ -17,13 +17,17 @@ export interface TokenObject {
   readonly pin: string | undefined;
 }
 
-/** Signs `message` as it is. `RSA-PKCS` pads it, so give a DigestInfo; `EDDSA` hashes by itself. */
-export async function tokenSign(key: TokenObject, mechanism: 'RSA-PKCS' | 'EDDSA', message: Buffer): Promise<Buffer> {
+/**
+ * Signs `message`, which the token hashes. OpenSC up to 0.23 hands at most 1024 bytes to a token in one piece, and ed25519 takes no
+ * other form: a longer one is refused by the token.
+ */
+export async function tokenSign(key: TokenObject, mechanism: 'SHA256-RSA-PKCS' | 'EDDSA', message: Buffer): Promise<Buffer> {
   return inScratch(async (folder) => {
     const input = join(folder, 'message');
     const output = join(folder, 'signature');
     await writeFile(input, message);
-    await call(key, ['--sign', '--mechanism', mechanism, '--label', key.object, '--input-file', input, '--output-file', output]);
+    const id = await idOf(key);
+    await call(key, ['--sign', '--mechanism', mechanism, '--id', id, '--input-file', input, '--output-file', output]);
     return readFile(output);
   });
 }
@@ -32,22 +36,41 @@ export async function tokenSign(key: TokenObject, mechanism: 'RSA-PKCS' | 'EDDSA
 export async function tokenPublicKey(key: TokenObject): Promise<Buffer> {
   return inScratch(async (folder) => {
     const output = join(folder, 'public');
-    await call(key, ['--read-object', '--type', 'pubkey', '--label', key.object, '--output-file', output]);
+    await call(key, ['--read-object', '--type', 'pubkey', '--id', await idOf(key), '--output-file', output]);
     return readFile(output);
   });
 }
 
+/** The id of the private key of that label, since `--sign` heeds no label and would take the token's first key. */
+async function idOf(key: TokenObject): Promise<string> {
+  const listing = await call(key, ['--list-objects', '--type', 'privkey']);
+  const objects = listing.split(/^(?=\S)/mu).map((text) => ({
+    label: /^ {2}label: +(.*)$/mu.exec(text)?.[1]?.trim(),
+    id: /^ {2}ID: +([0-9a-f]+)/mu.exec(text)?.[1],
+  }));
+  const [found, second] = objects.filter((object) => object.label === key.object);
+  if (found?.id !== undefined && second === undefined) return found.id;
+  const why = found === undefined ? 'it has no private key of that label' : 'the label names no single key with an id';
+  throw refused(key, why);
+}
+
 const PIN_VARIABLE = 'FR_TOKEN_PIN';
 
-async function call(key: TokenObject, args: readonly string[]): Promise<void> {
+async function call(key: TokenObject, args: readonly string[]): Promise<string> {
   await checkModule(key.module_path);
   const login = key.pin === undefined ? [] : ['--login', '--pin', `env:${PIN_VARIABLE}`];
   const all = ['--module', key.module_path, '--token-label', key.token, ...login, ...args];
   const env = key.pin === undefined ? {} : { [PIN_VARIABLE]: key.pin };
-  const { code, stderr } = await run('pkcs11-tool', all, { ok: 'any', env, timeoutMs: 60_000 }).catch(missingTool);
-  if (code === 0) return;
-  const said = stderr.split('\n').find((line) => /error|CKR_|not found|No slot/iu.test(line)) ?? `it ended with ${code}`;
-  throw new UserError(`keys: the token "${key.token}" did not serve its object "${key.object}": ${said.trim()}`, {
+  const { code, stdout, stderr } = await run('pkcs11-tool', all, { ok: 'any', env, timeoutMs: 60_000 }).catch(missingTool);
+  if (code === 0) return stdout;
+  throw refused(
+    key,
+    (stderr.split('\n').find((line) => /error|CKR_|not found|No slot/iu.test(line)) ?? `it ended with ${code}`).trim(),
+  );
+}
+
+function refused(key: TokenObject, why: string): UserError {
+  return new UserError(`keys: the token "${key.token}" did not serve its object "${key.object}": ${why}`, {
     code: 'keys/token-refused',
     hint: `see what it holds: pkcs11-tool --module ${key.module_path} --token-label ${key.token} --login --list-objects`,
   });
