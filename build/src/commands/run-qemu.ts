@@ -11,16 +11,18 @@ import { prepareMachine } from '../qemu/prepare.ts';
 import { startMachine } from '../qemu/start.ts';
 import { joinTerminal, leaveHelp } from '../qemu/terminal.ts';
 import { temporaryFolder } from '../qemu/workspace.ts';
+import { run } from '../toolchain/exec.ts';
 import { parseDurationUs, parseSize } from '../units.ts';
 import { type Command, type CommandContext, flag, text, type Values } from './command.ts';
 
 export const command: Command = {
   usage: '[--slot A|B] [--smp N] [--mem SIZE] [--secure-boot] [--direct] [--gdb] [--icount] [--until-ready]',
-  help: `Boots an image in the emulator, its console on this terminal. The image is not changed.
+  help: `Builds what is not up to date, then boots the image in the emulator, its console on this terminal. The image is not changed.
 ${leaveHelp}.
 
   --profile dev|prod  which build (dev)
   --image FILE        another image, .raw or .qcow2, instead of the profile's
+  --no-build          boot what stands in out/ without building first
   --slot A|B          the slot that the loader takes first; an empty one is filled from the other
   --smp N             CPUs (2)
   --mem SIZE          memory (512MiB)
@@ -34,6 +36,7 @@ ${leaveHelp}.
   options: {
     profile: { type: 'string' },
     image: { type: 'string' },
+    'no-build': { type: 'boolean' },
     slot: { type: 'string' },
     smp: { type: 'string' },
     mem: { type: 'string' },
@@ -46,12 +49,17 @@ ${leaveHelp}.
     stay: { type: 'boolean' },
     timeout: { type: 'string' },
   },
-  run: (context) => runQemu(parseOptions(context.values), context),
+  async run(context) {
+    const options = parseOptions(context.values);
+    const build = options.build ? await buildFirst(options.profile, context) : 0;
+    return build === 0 ? runQemu(options, context) : build;
+  },
 };
 
 export interface RunQemuOptions {
   readonly profile: 'dev' | 'prod';
   readonly image: string | undefined;
+  readonly build: boolean;
   readonly slot: 'A' | 'B' | undefined;
   readonly cpus: number;
   readonly memoryMiB: number;
@@ -71,6 +79,8 @@ export function parseOptions(values: Values): RunQemuOptions {
   const options: RunQemuOptions = {
     profile: oneOf('profile', text(values, 'profile') ?? 'dev', ['dev', 'prod']),
     image: text(values, 'image'),
+    // Another image is as it is, unless the profile's kernel and bundle are needed beside it.
+    build: !flag(values, 'no-build') && (text(values, 'image') === undefined || flag(values, 'direct')),
     slot: slot === undefined ? undefined : oneOf<'A' | 'B'>('slot', slot, ['A', 'B']),
     cpus: wholeNumber('smp', text(values, 'smp') ?? (icount ? '1' : '2'), 1, 64),
     memoryMiB: memory(text(values, 'mem') ?? '512MiB'),
@@ -96,6 +106,17 @@ function refuseContradictions({ icount, cpus, direct, secureBoot, slot, untilRea
   if (direct && slot === 'B')
     throw refused('direct', 'a direct start has no loader that could choose a slot', 'leave out --direct or --slot');
   if (untilReady && stay) throw refused('stay', '--until-ready ends and --stay does not', 'leave out one of them');
+}
+
+/** The build as a command of its own, with its own progress and messages; its exit code. */
+async function buildFirst(profile: string, { root, signal }: CommandContext): Promise<number> {
+  const { code } = await run(process.execPath, [...process.execArgv, process.argv[1] ?? '', `build-${profile}`], {
+    cwd: root,
+    signal,
+    stdio: 'inherit',
+    ok: 'any',
+  });
+  return code;
 }
 
 /** Runs until it is left, ready or ended. 0, or 1 when it was to become ready and did not. */

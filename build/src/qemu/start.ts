@@ -25,6 +25,9 @@ export interface MachineOptions {
   readonly tpm?: string;
   readonly reset?: MachineSpec['reset'];
   readonly exitDevice?: boolean;
+  readonly plugin?: string;
+  /** Instead of the probed one. */
+  readonly accelerator?: MachineSpec['accelerator'];
   /** Bad signs that this run is about: they are ordinary lines then. */
   readonly expected?: readonly BadSignName[];
   /** Where the transcript goes; none without it. */
@@ -95,12 +98,13 @@ async function specOf(options: MachineOptions, qmp: string): Promise<MachineSpec
     disks: options.disks ?? [],
     cpus: options.cpus ?? 1,
     memoryMiB: options.memoryMiB ?? 512,
-    accelerator: icount ? 'tcg' : (await chooseAccelerator()).accelerator,
+    accelerator: options.accelerator ?? (icount ? 'tcg' : (await chooseAccelerator()).accelerator),
     icount,
     reset: options.reset ?? 'end',
     qmp,
     ...(options.gdb === undefined ? {} : { gdb: options.gdb }),
     ...(options.tpm === undefined ? {} : { tpm: options.tpm }),
+    ...(options.plugin === undefined ? {} : { plugin: options.plugin }),
     ...(options.exitDevice === undefined ? {} : { exitDevice: options.exitDevice }),
   };
 }
