@@ -18,7 +18,7 @@ export interface ImageTable {
 }
 
 /** Errors: UserError `image/missing`, `image/no-table`. */
-export async function readTable(path: string): Promise<ImageTable> {
+export async function readImageTable(path: string): Promise<ImageTable> {
   const file = await open(path, 'r').catch((cause: NodeJS.ErrnoException) => {
     throw new UserError(`there is no image at ${path} (${cause.code})`, {
       code: 'image/missing',
