@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // argv -> one command. The only place that prints an error and chooses an exit code. No logic that a test would want.
 // Commands are loaded when they are asked for, so that one does not pay for the others. Read next: `commands/command.ts`.
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Command } from './commands/command.ts';
-import { InternalError, Interrupted, UserError, exitCodeOf, exitCodes, formatError } from './errors.ts';
+import { Interrupted, UserError, exitCodeOf, exitCodes, formatError } from './errors.ts';
 import { chooseForm, createLog } from './log.ts';
 import { didYouMean } from './near.ts';
+import { repositoryRoot } from './paths.ts';
 
 interface Entry {
   readonly group: string;
@@ -23,6 +21,10 @@ export const verbs: Readonly<Record<string, Entry>> = {
   plan: entry('build', 'print every step, input and partition; build nothing', () => import('./commands/plan.ts')),
   why: entry('build', 'say which input makes, or made, an artifact', () => import('./commands/why.ts')),
   clean: entry('build', 'remove out/ and the compiled Rust', () => import('./commands/clean.ts')),
+  'run-qemu': entry('run', 'build and boot a node; its serial console is yours, Ctrl-C leaves', () => import('./commands/run-qemu.ts')),
+  test: entry('verify', 'unit tests, Rust tests and boots', () => import('./commands/test.ts')),
+  'test-long': entry('verify', 'the same with every sample instead of a few', () => import('./commands/test-long.ts')),
+  bench: entry('verify', 'measure: `bench image` writes out/bench/image.json', () => import('./commands/bench.ts')),
   check: entry('verify', 'types, formats, lints, licences, import rules', () => import('./commands/check.ts')),
   doctor: entry('verify', 'which tools, which versions, what is missing and how to mend it', () => import('./commands/doctor.ts')),
   graph: entry('look', 'draw who calls whom and who holds what', () => import('./commands/graph.ts')),
@@ -103,14 +105,6 @@ function help(): string {
   lines.push('', 'options of every verb: --json (one JSON object a line on standard output), --help');
   lines.push('exit codes: 0 done, 1 our fault (a stack follows), 2 yours to mend (the message says how), 130 interrupted', '');
   return lines.join('\n');
-}
-
-/** The nearest folder above this file that holds the Justfile: works from build/src and from build/dist. */
-function repositoryRoot(): string {
-  for (let at = dirname(fileURLToPath(import.meta.url)); dirname(at) !== at; at = dirname(at)) {
-    if (existsSync(join(at, 'Justfile'))) return at;
-  }
-  throw new InternalError('no Justfile above the orchestrator: it must run from its repository');
 }
 
 function entry(group: string, summary: string, load: Entry['load']): Entry {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // The nearest known name to a mistyped one, for messages. Optimal string alignment: a swap of neighbours costs one.
 
-/** The candidate that is close enough to be meant, or undefined. Closeness grows with length: 1 edit up to 4 letters, 2 up to 8, then 3. */
+/** The candidate that is close enough to be meant, or undefined. Closeness grows with length: 1 edit up to 3 letters, 2 up to 7, then 3. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
-  const limit = word.length <= 4 ? 1 : word.length <= 8 ? 2 : 3;
+  const limit = word.length <= 3 ? 1 : word.length <= 7 ? 2 : 3;
   let best: string | undefined;
   let bestDistance = limit + 1;
   for (const candidate of candidates) {

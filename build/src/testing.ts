@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // The only door for `tests/`: what a test may use of the orchestrator. Anything else in `build/src` may change without asking a test.
 export { exitCodes, formatError, InternalError, UserError, UserErrors } from './errors.ts';
+export { loadConfig } from './config/load.ts';
 export { createLog } from './log.ts';
+export { repositoryRoot } from './paths.ts';
 export { chooseAccelerator } from './qemu/accelerator.ts';
 export type { DiskFaults, FirmwareBoot } from './qemu/arguments.ts';
 export { type Artifacts, artifactsOf, type Profile } from './qemu/artifacts.ts';

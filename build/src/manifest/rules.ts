@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+// What the graph of servers may not be: two owners of one device, calls to nobody, cycles, budgets beyond the smallest machine,
+// a grant that nobody uses, a link that nobody granted. Small functions; each returns all that it found.
+import type { Resolved } from '../config/resolve.ts';
+import type { Refuse } from '../config/rules.ts';
+import type { Component } from '../config/types.ts';
+import type { UserError } from '../errors.ts';
+import { nearest } from '../near.ts';
+import { formatSize } from '../units.ts';
+import { edges, implicitInterface, order, serverOf } from './graph.ts';
+
+const file = 'configs/servers.ncl';
+/** The smallest machine that we promise to run on. */
+const smallestMachineBytes = 256 * 2 ** 20;
+/** As `lib/manifest` has it: client numbers and tables stay small. */
+const mostComponents = 64;
+
+export function checkGraph(config: Resolved, refuse: Refuse, linked: ReadonlyMap<string, readonly string[]>): UserError[] {
+  const { components } = config;
+  return [
+    ...process(components, refuse),
+    ...twoOwners(components, refuse),
+    ...interfaces(components, refuse),
+    ...cycle(components, refuse),
+    ...budgets(config, refuse),
+    ...grantsAndLinks(components, refuse, linked),
+  ];
+}
+
+function process(components: readonly Component[], refuse: Refuse): UserError[] {
+  const errors: UserError[] = [];
+  if (!components.some((one) => one.name === 'process'))
+    errors.push(refuse('manifest/no-process-server', file, ['components'], 'components: there is no `process`', 'add the process server; it starts all others'));
+  if (components.length > mostComponents)
+    errors.push(refuse('manifest/too-many', file, ['components'], `components: ${components.length} are more than ${mostComponents}`, 'remove some'));
+  return errors;
+}
+
+/** One device, one owner: PCI numbers, ports and interrupt lines. */
+function twoOwners(components: readonly Component[], refuse: Refuse): UserError[] {
+  const errors: UserError[] = [];
+  const claims = components.flatMap((one) => [
+    ...one.devices.flatMap(({ pci }, n) =>
+      [pci.device, ...pci.alternatives].map((device) => ({ one, path: `devices.${n}.pci`, what: `PCI device ${hex(pci.vendor)}:${hex(device)}`, first: pci.vendor * 65536 + device, last: pci.vendor * 65536 + device, space: 'pci' })),
+    ),
+    ...one.io_ports.map(({ first, last }, n) => ({ one, path: `io_ports.${n}`, what: `ports ${hex(first)}-${hex(last)}`, first, last, space: 'port' })),
+    ...one.interrupts.map(({ gsi }, n) => ({ one, path: `interrupts.${n}.gsi`, what: `interrupt ${gsi}`, first: gsi, last: gsi, space: 'gsi' })),
+  ]);
+  claims.forEach((claim, n) => {
+    const other = claims.slice(0, n).find((before) => before.space === claim.space && before.first <= claim.last && claim.first <= before.last);
+    if (other === undefined) return;
+    const message = `components.${claim.one.name}: ${claim.what} belongs to ${other.one.name} already (${other.what})`;
+    errors.push(refuse('manifest/two-owners', file, ['components', claim.one.name, ...claim.path.split('.')], message, 'a device has one owner; let the other call it'));
+  });
+  return errors;
+}
+
+function interfaces(components: readonly Component[], refuse: Refuse): UserError[] {
+  const errors: UserError[] = [];
+  const served = new Map<string, string>([[implicitInterface, 'process']]);
+  for (const one of components) {
+    one.serves.forEach((name, n) => {
+      const other = served.get(name);
+      if (other !== undefined && !(name === implicitInterface && one.name === 'process')) {
+        const message = `components.${one.name}.serves: \`${name}\` is served by ${other} already`;
+        errors.push(refuse('manifest/two-servers', file, ['components', one.name, 'serves', String(n)], message, 'give one of them another name'));
+      }
+      served.set(name, one.name);
+    });
+  }
+  for (const one of components) {
+    one.calls.forEach((call, n) => {
+      const path = ['components', one.name, 'calls', String(n), 'interface'];
+      if (served.has(call.interface)) {
+        const twice = one.calls.slice(0, n).some((before) => before.interface === call.interface);
+        if (twice) errors.push(refuse('manifest/granted-twice', file, path, `components.${one.name}.calls: \`${call.interface}\` stands twice`, 'remove one'));
+        return;
+      }
+      const near = nearest(call.interface, served.keys());
+      const hint = near === undefined ? `served are: ${[...served.keys()].sort().join(', ')}` : `did you mean \`${near}\`?`;
+      errors.push(refuse('manifest/nobody-serves', file, path, `components.${one.name}.calls: nobody serves \`${call.interface}\``, hint));
+    });
+  }
+  return errors;
+}
+
+function cycle(components: readonly Component[], refuse: Refuse): UserError[] {
+  const ordered = order(components);
+  if (ordered.kind === 'order') return [];
+  const path = ordered.path;
+  const all = edges(components);
+  const steps = path.slice(1).map((to, n) => all.find((edge) => edge.from === path[n] && edge.to === to)?.interface ?? '?');
+  const text = path.map((name, n) => (n === 0 ? name : `-(${steps[n - 1]})-> ${name}`)).join(' ');
+  const hint = 'calls go one way, down; let the lower one signal instead of calling';
+  return [refuse('manifest/cycle', file, ['components', path[0] ?? '', 'calls'], `components: a cycle of calls: ${text}`, hint)];
+}
+
+/** Pools, DMA memory and the kernel's reserve must fit into the smallest machine beside the kernel itself. */
+function budgets({ components, kernel }: Resolved, refuse: Refuse): UserError[] {
+  const needed = components.reduce((sum, one) => sum + one.memory_bytes + one.dma_bytes, kernel.reserve_bytes);
+  // Kernel, bundle, page tables and frame table, and what the firmware keeps: measured at 40 MiB with OVMF, rounded up.
+  const free = smallestMachineBytes - 48 * 2 ** 20;
+  if (needed <= free) return [];
+  const largest = [...components].sort((a, b) => b.memory_bytes + b.dma_bytes - a.memory_bytes - a.dma_bytes)[0];
+  const path = ['components', largest?.name ?? '', 'memory'];
+  const message = `components: their memory and DMA sum up to ${formatSize(needed)}, but the smallest machine (256MiB) has ${formatSize(free)} for them`;
+  return [refuse('manifest/over-budget', file, path, message, `lower some; the largest is ${largest?.name}`)];
+}
+
+/** Authority is written twice and compared: grants here, `api-…` crates in the package's Cargo.toml. */
+function grantsAndLinks(components: readonly Component[], refuse: Refuse, linked: ReadonlyMap<string, readonly string[]>): UserError[] {
+  const errors: UserError[] = [];
+  for (const one of components) {
+    const links = linked.get(one.program);
+    if (links === undefined) {
+      errors.push(refuse('manifest/unknown-program', file, ['components', one.name, 'program'], `components.${one.name}.program: servers-rs has no package \`${one.program}\``, `known are: ${[...linked.keys()].sort().join(', ')}`));
+      continue;
+    }
+    const granted = new Set([...one.calls.map((call) => call.interface), ...one.serves, ...(one.name === 'process' ? [implicitInterface] : [])]);
+    // A package that links no interface crate at all speaks through lib/rt alone: nothing to compare yet.
+    if (links.length === 0) continue;
+    for (const link of links.filter((name) => !granted.has(name) && serverOf(components, name) !== undefined)) {
+      if (one.name === 'process') continue;
+      errors.push(refuse('manifest/link-without-grant', file, ['components', one.name, 'calls'], `components.${one.name}: its Cargo.toml links api-${link}, but nothing grants \`${link}\``, `add { interface = "${link}", because = "..." }, or remove the link`));
+    }
+    one.calls.forEach((call, n) => {
+      if (links.includes(call.interface) || call.interface === 'log') return;
+      errors.push(refuse('manifest/unused-grant', file, ['components', one.name, 'calls', String(n)], `components.${one.name}.calls: \`${call.interface}\` is granted, but its Cargo.toml links no api-${call.interface}`, 'remove the grant, or link the interface'));
+    });
+  }
+  return errors;
+}
+
+const hex = (value: number) => `0x${value.toString(16).padStart(4, '0')}`;

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+// A copy of `configs/` and `images/` with changes, loaded: what a person would see who had made those changes.
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { UserError, UserErrors, formatError, loadConfig, repositoryRoot } from '../../build/src/testing.ts';
+
+/** In `file`, the first `old` becomes `new`; an absent `old` fails the test. An empty `old` makes the whole file `new`. */
+export interface Change {
+  readonly file: string;
+  readonly old: string;
+  readonly new: string;
+}
+
+export interface Refusal {
+  readonly errors: readonly UserError[];
+  readonly codes: readonly string[];
+  readonly text: string;
+}
+
+/** Loads the changed copy and returns what was refused. A configuration that is accepted fails the test. */
+export async function refusal(...changes: readonly Change[]): Promise<Refusal> {
+  const root = repositoryRoot();
+  const folder = await mkdtemp(join(tmpdir(), 'refusal-'));
+  try {
+    await cp(join(root, 'configs'), join(folder, 'configs'), { recursive: true });
+    await cp(join(root, 'images'), join(folder, 'images'), { recursive: true });
+    for (const change of changes) await apply(folder, change);
+    const error = await loadConfig(root, { from: folder }).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    if (!(error instanceof UserError)) throw new Error(`expected a refusal, got ${error instanceof Error ? error.stack : 'success'}`);
+    const errors = error instanceof UserErrors ? error.errors : [error];
+    return { errors, codes: errors.map((one) => one.code), text: formatError(error) };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Exactly one mistake, of this code, at `file:line, field path`, whose message matches. */
+export function expectOne(found: Refusal, code: string, where: RegExp, message: RegExp): void {
+  expect(found.codes, found.text).toEqual([code]);
+  expect(found.errors[0]?.where).toMatch(where);
+  expect(found.errors[0]?.message).toMatch(message);
+  expect(found.errors[0]?.hint, 'a refusal says what to do').toBeTruthy();
+}
+
+async function apply(folder: string, change: Change): Promise<void> {
+  const path = join(folder, change.file);
+  const text = await readFile(path, 'utf8').catch(() => '');
+  if (change.old === '') return writeFile(path, change.new);
+  if (!text.includes(change.old)) throw new Error(`${change.file} does not hold ${JSON.stringify(change.old)}`);
+  await writeFile(path, text.replace(change.old, () => change.new));
+}
