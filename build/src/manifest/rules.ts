@@ -119,6 +119,8 @@ function grantsAndLinks(components: readonly Component[], refuse: Refuse, linked
     const granted = new Set([...one.calls.map((call) => call.interface), ...one.serves, ...(one.name === 'process' ? [implicitInterface] : [])]);
     // A package that links no interface crate at all speaks through lib/rt alone: nothing to compare yet.
     if (links.length === 0) continue;
+    // A call to nobody is a mistake of its own; its link would be told as a second one.
+    if (one.calls.some((call) => serverOf(components, call.interface) === undefined)) continue;
     for (const link of links.filter((name) => !granted.has(name) && serverOf(components, name) !== undefined)) {
       if (one.name === 'process') continue;
       errors.push(refuse('manifest/link-without-grant', file, ['components', one.name, 'calls'], `components.${one.name}: its Cargo.toml links api-${link}, but nothing grants \`${link}\``, `add { interface = "${link}", because = "..." }, or remove the link`));
