@@ -14,7 +14,7 @@ pub enum PlanError {
     /// The parent is missing, or is no directory.
     NoParent { path: String },
     Mode { path: String, mode: u16 },
-    /// A hard link's target is missing, or a directory, or a hard link itself.
+    /// A hard link's target is missing, or a directory, or a hard link itself, or sorts behind the link.
     Hardlink { path: String, target: String },
     /// Empty, longer than 4095 bytes, or with a zero byte.
     Symlink { path: String },
@@ -34,7 +34,7 @@ impl fmt::Display for PlanError {
             Self::Duplicate { path } => write!(f, "{path}: stands there twice"),
             Self::NoParent { path } => write!(f, "{path}: its parent is no directory of the tree"),
             Self::Mode { path, mode } => write!(f, "{path}: mode {mode:o} has more than permission bits (7777)"),
-            Self::Hardlink { path, target } => write!(f, "{path}: {target} is nothing that a hard link can lead to"),
+            Self::Hardlink { path, target } => write!(f, "{path}: {target} is nothing that a hard link can lead to (a file, link or device that sorts before it)"),
             Self::Symlink { path } => write!(f, "{path}: a symbolic link's target has 1 to 4095 bytes, none of them zero"),
             Self::Device { path, major, minor } => write!(f, "{path}: device {major}:{minor} does not fit 12 and 20 bits"),
             Self::Xattr { path, name } => {

@@ -214,7 +214,8 @@ fn link<'a>(
         let own = match &entry.kind {
             Kind::Hardlink { target } => {
                 let found = node_of.get(target.as_str()).copied();
-                found.filter(|node| nodes.get(*node).is_some_and(|node| !matches!(node.body, Body::Directory(_))))
+                // The first path of an inode is the file, so that a tree has one description and an image one tree.
+                found.filter(|node| target.as_str() < *path && nodes.get(*node).is_some_and(|node| !matches!(node.body, Body::Directory(_))))
                     .ok_or_else(|| PlanError::Hardlink { path: entry.path.clone(), target: target.clone() })?
             }
             _ => node_of.get(path).copied().unwrap_or_default(),

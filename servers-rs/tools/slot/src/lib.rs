@@ -1,0 +1,1 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
