@@ -35,6 +35,8 @@ export interface StepContext {
   readonly signal: AbortSignal;
   /** Where to write `output` (one of `Step.outputs`). It is moved to its name when the step has ended well. Same folder, so the move is atomic. */
   temporary(output: string): string;
+  /** For an output that was hashed while it was written: spares reading it again. */
+  digested(output: string, sha256: string): void;
   /** A fresh empty folder for scratch files; removed after the step. */
   scratch(): Promise<string>;
   /** Where the step's long output goes: `out/<profile>/.log/<step>.log`. */
