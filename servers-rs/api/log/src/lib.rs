@@ -6,6 +6,8 @@
 
 use ipc::{Message, Reader, Text, Wire};
 
+pub mod ring;
+
 /// How bad it is. The server drops what is above its own level.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]

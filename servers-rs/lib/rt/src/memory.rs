@@ -162,6 +162,21 @@ impl Shared {
     }
 }
 
+impl api_log::ring::Memory for Shared {
+    fn length_bytes(&self) -> usize {
+        self.window.length_bytes as usize
+    }
+    fn atomic(&self, offset: usize) -> Option<&AtomicU32> {
+        Shared::atomic(self, offset)
+    }
+    fn read(&self, offset: usize, out: &mut [u8]) -> Option<()> {
+        Shared::read(self, offset, out)
+    }
+    fn write(&self, offset: usize, bytes: &[u8]) -> Option<()> {
+        Shared::write(self, offset, bytes)
+    }
+}
+
 /// Copies with volatile accesses, eight bytes at a time where both sides allow it.
 ///
 /// # Safety
