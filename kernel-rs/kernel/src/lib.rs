@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! The kernel's objects and what can be done with them: no unsafe, no assembly, so it runs under `cargo test` as well.
+//!
+//! One `Kernel` holds everything; whoever enters has it to itself. Read `invoke` next (from a handle to an object),
+//! then one file of `objects`. How a CPU gets here is `machine`'s matter.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+mod alarm;
+pub mod config;
+mod destroy;
+mod fault;
+mod invoke;
+mod ipc;
+mod objects;
+mod queue;
+mod root;
+mod schedule;
+
+use abi::error::Error;
+use alarm::Alarms;
+use machine::memory::{Array, Frames, Ref, Slabs, Store};
+use machine::registers::{Registers, SYSCALL, SYSCALL_BYTES};
+use machine::{Event, MAX_CPUS, Next};
+use objects::{Endpoint, Interrupt, Mapping, Memory, Notification, Pool, Space, Table, Thread};
+use queue::Queue;
+pub use root::{Start, start};
+use schedule::Cpu;
+
+/// Everything the kernel knows.
+pub struct Kernel {
+    frames: Frames,
+    pools: Store<Pool>,
+    tables: Store<Table>,
+    spaces: Store<Space>,
+    memories: Store<Memory>,
+    threads: Store<Thread>,
+    endpoints: Store<Endpoint>,
+    notifications: Store<Notification>,
+    interrupts: Store<Interrupt>,
+    mappings: Store<Mapping>,
+    cpus: [Cpu; MAX_CPUS],
+    cpu_count: usize,
+    /// The CPU that is in the kernel now.
+    here: usize,
+    /// Run queues: 256 priorities for each CPU.
+    ready: Array<Queue>,
+    thread_alarms: Alarms<Thread>,
+    notification_alarms: Alarms<Notification>,
+    /// Who has which device vector.
+    vectors: [Option<Ref<Interrupt>>; 256],
+    slice_ns: u64,
+    log_level: u32,
+    /// Number of the next reply right: unique, so that an old one never answers a new call.
+    next_reply: u64,
+}
+
+/// Levels of the kernel's log, as in `abi::bundle::KernelConfig`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Level {
+    Error = 1,
+    Warning = 2,
+    Info = 3,
+    Debug = 4,
+}
+
+/// A type of object that pools pay for.
+trait Object: Sized {
+    fn parts(kernel: &mut Kernel) -> (&mut Store<Self>, &mut Frames);
+    fn store(kernel: &Kernel) -> &Store<Self>;
+    fn slabs(pool: &mut Pool) -> &mut Slabs;
+}
+
+macro_rules! object {
+    ($($type:ident $field:ident)*) => { $(
+        impl Object for $type {
+            fn parts(kernel: &mut Kernel) -> (&mut Store<Self>, &mut Frames) {
+                (&mut kernel.$field, &mut kernel.frames)
+            }
+            fn store(kernel: &Kernel) -> &Store<Self> {
+                &kernel.$field
+            }
+            fn slabs(pool: &mut Pool) -> &mut Slabs {
+                &mut pool.slabs.$field
+            }
+        }
+    )* };
+}
+
+object! {
+    Pool pools
+    Table tables
+    Space spaces
+    Memory memories
+    Thread threads
+    Endpoint endpoints
+    Notification notifications
+    Interrupt interrupts
+    Mapping mappings
+}
+
+impl Kernel {
+    fn log(&self, level: Level, line: core::fmt::Arguments) {
+        if level as u32 <= self.log_level {
+            machine::print(format_args!("kernel: {line}"));
+        }
+    }
+
+    fn get<T: Object>(&self, r: Ref<T>) -> Result<&T, Error> {
+        T::store(self).get(r).ok_or(Error::BadHandle)
+    }
+
+    fn get_mut<T: Object>(&mut self, r: Ref<T>) -> Result<&mut T, Error> {
+        T::parts(self).0.get_mut(r).ok_or(Error::BadHandle)
+    }
+
+    /// The kernel's one way in: a CPU was interrupted, in a thread or while it idled. Leaves in `registers` what the CPU
+    /// goes on with.
+    pub fn enter(&mut self, cpu: usize, from_user: bool, event: Event, registers: &mut Registers) -> Next {
+        self.here = cpu;
+        let mut running = None;
+        if from_user
+            && let Some(current) = self.cpus[cpu].current
+            && let Some(thread) = self.threads.get_mut(current)
+        {
+            thread.registers = *registers;
+            if thread.is_running() {
+                running = Some(current);
+            } else if event == Event::Syscall {
+                // Stopped by another CPU on its way here: the operation is executed when it resumes.
+                thread.registers.rip = thread.registers.rip.wrapping_sub(SYSCALL_BYTES);
+            }
+        }
+        match (event, running) {
+            (Event::Syscall, Some(thread)) => self.system_call(cpu, thread),
+            (Event::Fault { vector, error, address }, Some(thread)) => self.thread_faults(cpu, thread, fault::Fault { vector, error, address }),
+            (Event::Timer, _) => self.timer_fired(cpu),
+            (Event::Interrupt(vector), _) => self.device_interrupt(cpu, vector),
+            _ => {}
+        }
+        self.leave(cpu, registers)
+    }
+
+    fn system_call(&mut self, cpu: usize, thread: Ref<Thread>) {
+        let outcome = self.invoke(cpu, thread);
+        let Some(t) = self.threads.get_mut(thread) else { return };
+        let r = &mut t.registers;
+        debug_assert_eq!(r.vector, SYSCALL);
+        match outcome {
+            Ok(invoke::Flow::Done(values)) => {
+                r.rax = 0;
+                [r.rdi, r.rsi, r.rdx, r.r10] = values;
+                t.progress = 0;
+            }
+            Ok(invoke::Flow::Blocked) => {}
+            Ok(invoke::Flow::Again) => r.rip = r.rip.wrapping_sub(SYSCALL_BYTES),
+            Err(failure) => {
+                r.rax = failure.error as u64;
+                r.rdi = 0;
+                r.rsi = failure.argument;
+                t.progress = 0;
+            }
+        }
+    }
+}

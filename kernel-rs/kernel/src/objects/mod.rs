@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! The kinds of object: a file each. Each holds what the object is and its operations.
+
+mod address_space;
+mod endpoint;
+mod interrupt;
+mod io;
+pub use io::port_badge;
+mod memory;
+mod notification;
+mod pool;
+mod table;
+mod thread;
+
+pub use address_space::{Mapping, Space};
+pub use endpoint::{Endpoint, Server};
+pub use interrupt::Interrupt;
+pub use memory::{Backing, Memory};
+pub use notification::Notification;
+pub use pool::Pool;
+pub use table::{Slot, Table};
+pub use thread::{Outgoing, ReplyRight, State, Thread};

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! Pools: quotas over frames. Every object, page table and page is charged to one; pools nest, and a pool is the unit
+//! of death. A frame that is charged is always there: limits never add up to more than the machine has.
+
+use super::{Backing, Endpoint, Memory, Notification, Space, Table, Thread};
+use crate::invoke::{Call, Done, Failure, Flow, at};
+use crate::{Kernel, Object};
+use abi::error::Error;
+use abi::right::{Kind, Rights};
+use machine::memory::store::Cost;
+use machine::memory::{Array, FRAME_BYTES, Ref, Slabs};
+
+#[derive(Clone, Copy, Debug)]
+pub struct Pool {
+    pub parent: Option<Ref<Pool>>,
+    /// Frames.
+    pub limit: u32,
+    pub used: u32,
+    /// Being destroyed: makes nothing any more.
+    pub dying: bool,
+    pub slabs: PoolSlabs,
+}
+
+/// One list of slabs for each type.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PoolSlabs {
+    pub pools: Slabs,
+    pub tables: Slabs,
+    pub spaces: Slabs,
+    pub memories: Slabs,
+    pub threads: Slabs,
+    pub endpoints: Slabs,
+    pub notifications: Slabs,
+    pub interrupts: Slabs,
+    pub mappings: Slabs,
+}
+
+impl Pool {
+    pub fn new(parent: Option<Ref<Pool>>, limit: u32) -> Pool {
+        Pool { parent, limit, used: 0, dying: false, slabs: PoolSlabs::default() }
+    }
+}
+
+/// Longest memory object, in bytes: what an index of frames can name.
+const MAX_MEMORY_BYTES: u64 = Array::<u32>::MAX_LENGTH as u64 * FRAME_BYTES as u64;
+
+impl Kernel {
+    /// Charges frames to a pool, or changes nothing.
+    pub(crate) fn charge(&mut self, pool: Ref<Pool>, frames: u32) -> Result<(), Error> {
+        let p = self.get_mut(pool)?;
+        if p.dying {
+            return Err(Error::BadState);
+        }
+        match p.used.checked_add(frames).filter(|used| *used <= p.limit) {
+            Some(used) => p.used = used,
+            None => return Err(Error::NoQuota),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn refund(&mut self, pool: Ref<Pool>, frames: u32) {
+        if let Ok(p) = self.get_mut(pool) {
+            p.used -= frames;
+        }
+    }
+
+    /// Whether a pool could pay for frames now.
+    pub(crate) fn can_pay(&self, pool: Ref<Pool>, frames: u32) -> Result<(), Error> {
+        let p = self.get(pool)?;
+        match p.limit - p.used >= frames && !p.dying {
+            true => Ok(()),
+            false => Err(if p.dying { Error::BadState } else { Error::NoQuota }),
+        }
+    }
+
+    /// Frames that one more object of this type would cost.
+    pub(crate) fn object_cost<T: Object>(&self, pool: Ref<Pool>) -> Result<u32, Error> {
+        let mut p = *self.get(pool)?;
+        Ok(matches!(T::store(self).cost(T::slabs(&mut p)), Cost::OneFrame) as u32)
+    }
+
+    /// Makes an object that the pool pays for.
+    pub(crate) fn create<T: Object>(&mut self, pool: Ref<Pool>, value: T) -> Result<Ref<T>, Error> {
+        let cost = self.object_cost::<T>(pool)?;
+        self.charge(pool, cost)?;
+        let mut p = *self.get(pool)?;
+        let (store, frames) = T::parts(self);
+        let made = store.create(frames, T::slabs(&mut p), value);
+        *self.get_mut(pool)? = p;
+        // The charge promised the frame.
+        made.ok_or(Error::NoQuota)
+    }
+
+    /// Takes an object out of the world and gives its frame back if it was the last in it.
+    pub(crate) fn remove<T: Object>(&mut self, pool: Ref<Pool>, object: Ref<T>) -> Option<T> {
+        let mut p = *self.get(pool).ok()?;
+        let (store, frames) = T::parts(self);
+        let (value, cost) = store.remove(frames, T::slabs(&mut p), object)?;
+        *self.get_mut(pool).ok()? = p;
+        self.refund(pool, matches!(cost, Cost::OneFrame) as u32);
+        Some(value)
+    }
+
+    /// `Op::Create`.
+    pub(crate) fn pool_create(&mut self, call: &Call) -> Done {
+        let (pool, _) = self.object::<Pool>(call, Kind::Pool, Rights::EDIT)?;
+        self.can_pay(pool, 0)?;
+        let kind = u8::try_from(call.arguments[0]).ok().and_then(Kind::from_u8).ok_or(at(Error::BadArgument, 0))?;
+        self.table_has_room(call.table, 1)?;
+        let (argument, flags) = (call.arguments[1], call.arguments[2]);
+        let object = match kind {
+            Kind::Memory => {
+                let pages = pages_of(argument)?;
+                if flags > 1 {
+                    return Err(at(Error::BadArgument, 2));
+                }
+                self.new_memory(pool, pages, flags == 1)?.to_raw()
+            }
+            Kind::Table => {
+                let slots = u32::try_from(argument).ok().filter(|n| (2..=Table::MAX_SLOTS).contains(n)).ok_or(at(Error::BadArgument, 1))?;
+                self.new_table(pool, slots)?.to_raw()
+            }
+            Kind::AddressSpace => self.new_space(pool)?.to_raw(),
+            Kind::Thread => self.create(pool, Thread::new(pool))?.to_raw(),
+            Kind::Endpoint => self.create(pool, Endpoint::new(pool))?.to_raw(),
+            Kind::Notification => self.create(pool, Notification::new(pool))?.to_raw(),
+            _ => return Err(at(Error::BadArgument, 0)),
+        };
+        let rights = match kind {
+            Kind::Memory if flags == 0 => Rights(Rights::ALL.0 & !Rights::DMA.0),
+            _ => Rights::ALL,
+        };
+        let handle = self.insert_new(call.table, kind, object, rights, 0)?;
+        Ok(Flow::value(handle.0 as u64))
+    }
+
+    pub(crate) fn new_space(&mut self, pool: Ref<Pool>) -> Result<Ref<Space>, Error> {
+        self.charge(pool, 1)?;
+        let table = machine::memory::PageTable::new(&mut self.frames);
+        match table.ok_or(Error::NoQuota).and_then(|table| self.create(pool, Space::new(pool, table))) {
+            Ok(space) => Ok(space),
+            Err(error) => {
+                self.refund(pool, 1);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn new_table(&mut self, pool: Ref<Pool>, slots: u32) -> Result<Ref<Table>, Error> {
+        let cost = Table::cost(slots);
+        self.can_pay(pool, cost + self.object_cost::<Table>(pool)?)?;
+        let table = Table::new(&mut self.frames, pool, slots).ok_or(Error::NoQuota)?;
+        self.charge(pool, cost)?;
+        self.create(pool, table)
+    }
+
+    /// Memory of `pages` zeroed pages.
+    pub(crate) fn new_memory(&mut self, pool: Ref<Pool>, pages: u32, contiguous: bool) -> Result<Ref<Memory>, Error> {
+        let index = if contiguous { 0 } else { Array::<u32>::cost(pages) };
+        self.can_pay(pool, pages + index + self.object_cost::<Memory>(pool)?)?;
+        let backing = if contiguous {
+            // Frames are there, but perhaps not in a row.
+            Backing::Row(self.frames.take_user_row(pages).ok_or(Error::NoQuota)?)
+        } else {
+            let mut frames = Array::new(&mut self.frames, pages, 0u32).ok_or(Error::NoQuota)?;
+            for n in 0..pages {
+                if let (Some(slot), Some(frame)) = (frames.get_mut(n), self.frames.take_user()) {
+                    *slot = frame.0;
+                }
+            }
+            Backing::Frames(frames)
+        };
+        self.charge(pool, pages + index)?;
+        self.create(pool, Memory::new(pool, pages, backing))
+    }
+
+    /// `Op::PoolSplit`.
+    pub(crate) fn pool_split(&mut self, call: &Call) -> Done {
+        let (pool, _) = self.object::<Pool>(call, Kind::Pool, Rights::EDIT)?;
+        let frames = u32::try_from(call.arguments[0]).ok().filter(|n| *n > 0).ok_or(at(Error::BadArgument, 0))?;
+        self.table_has_room(call.table, 1)?;
+        let whole = frames.checked_add(self.object_cost::<Pool>(pool)?).ok_or(Error::NoQuota)?;
+        self.can_pay(pool, whole)?;
+        let child = self.create(pool, Pool::new(Some(pool), frames))?;
+        self.charge(pool, frames)?;
+        let handle = self.insert_new(call.table, Kind::Pool, child.to_raw(), Rights::ALL, 0)?;
+        Ok(Flow::value(handle.0 as u64))
+    }
+
+    /// `Op::PoolUsage`.
+    pub(crate) fn pool_usage(&mut self, call: &Call) -> Done {
+        let (pool, _) = self.object::<Pool>(call, Kind::Pool, Rights::READ)?;
+        let p = self.get(pool)?;
+        Ok(Flow::Done([p.limit as u64, p.used as u64, 0, 0]))
+    }
+}
+
+/// A length in bytes as pages.
+fn pages_of(length_bytes: u64) -> Result<u32, Failure> {
+    if !length_bytes.is_multiple_of(FRAME_BYTES as u64) {
+        return Err(at(Error::Misaligned, 1));
+    }
+    if length_bytes == 0 || length_bytes > MAX_MEMORY_BYTES {
+        return Err(at(Error::BadArgument, 1));
+    }
+    Ok((length_bytes / FRAME_BYTES as u64) as u32)
+}

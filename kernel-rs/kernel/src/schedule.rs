@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! Who runs next, and why: the highest effective priority on this CPU, in turn among equals; a thread just handed to
+//! by IPC goes first among equals; a CPU without work takes some from another.
+//!
+//! A thread with a budget runs that long in each period, then waits for the next. A server that works for a caller has
+//! at least the caller's priority and is charged to the caller's budget.
+
+use crate::alarm::NEVER;
+use crate::objects::{State, Thread};
+use crate::{Kernel, Level};
+use abi::error::Error;
+use machine::memory::Ref;
+use machine::Next;
+use machine::registers::Registers;
+
+/// Alarms handled at one entry; more wait for the next, which comes at once.
+const MOST_ALARMS: usize = 64;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu {
+    /// Whose registers and floating-point state this CPU has.
+    pub current: Option<Ref<Thread>>,
+    /// Goes first if nobody is more important: it was handed a message by the thread that just stopped running.
+    pub direct: Option<Ref<Thread>>,
+    /// When the current thread's time was charged last.
+    since_ns: u64,
+    slice_end_ns: u64,
+    /// Which of its 256 queues hold a thread.
+    ready: [u64; 4],
+    idle: bool,
+}
+
+impl Cpu {
+    pub const NEW: Cpu = Cpu { current: None, direct: None, since_ns: 0, slice_end_ns: 0, ready: [0; 4], idle: false };
+
+    /// Highest priority in the queues.
+    fn top(&self) -> Option<u8> {
+        (0..4).rev().find(|n| self.ready[*n] != 0).map(|n| (n * 64) as u8 + (63 - self.ready[n].leading_zeros() as u8))
+    }
+}
+
+impl Kernel {
+    /// The CPU that has a thread's registers.
+    pub(crate) fn running_on(&self, thread: Ref<Thread>) -> Option<usize> {
+        self.cpus[..self.cpu_count].iter().position(|c| c.current == Some(thread))
+    }
+
+    fn priority_of(&self, thread: Option<Ref<Thread>>) -> Option<u8> {
+        thread.and_then(|t| self.threads.get(t)).map(|t| t.effective_priority())
+    }
+
+    /// Priority of what runs on a CPU now; `None` while it idles or is about to choose.
+    fn running_priority(&self, cpu: usize) -> Option<u8> {
+        let current = self.cpus[cpu].current.filter(|t| self.threads.get(*t).is_some_and(|t| t.state == State::Running(cpu)));
+        self.priority_of(current)
+    }
+
+    fn enqueue(&mut self, cpu: usize, thread: Ref<Thread>, front: bool) {
+        let Some(t) = self.threads.get_mut(thread) else { return };
+        let priority = t.effective_priority() as usize;
+        t.state = State::Ready(cpu);
+        let Some(queue) = self.ready.get_mut((cpu * 256 + priority) as u32) else { return };
+        match front {
+            true => queue.push_front(&mut self.threads, thread),
+            false => queue.push_back(&mut self.threads, thread),
+        }
+        self.cpus[cpu].ready[priority / 64] |= 1 << (priority % 64);
+    }
+
+    fn dequeue(&mut self, cpu: usize, priority: u8, thread: Ref<Thread>) {
+        let Some(queue) = self.ready.get_mut(cpu as u32 * 256 + priority as u32) else { return };
+        queue.remove(&mut self.threads, thread);
+        if queue.is_empty() {
+            self.cpus[cpu].ready[priority as usize / 64] &= !(1 << (priority % 64));
+        }
+    }
+
+    fn front(&self, cpu: usize, priority: u8) -> Option<Ref<Thread>> {
+        self.ready.get(cpu as u32 * 256 + priority as u32)?.front()
+    }
+
+    /// The thread waits from now on, for that long at most (all ones: for ever).
+    pub(crate) fn block(&mut self, thread: Ref<Thread>, state: State, timeout_ns: u64) {
+        if let Some(t) = self.threads.get_mut(thread) {
+            t.state = state;
+        }
+        let deadline_ns = if timeout_ns == NEVER { NEVER } else { machine::now_ns().saturating_add(timeout_ns) };
+        self.thread_alarms.set(&mut self.threads, thread, deadline_ns);
+    }
+
+    /// Takes a thread out of whatever it waits in or for. Its state is `Stopped` until the caller decides.
+    pub(crate) fn end_wait(&mut self, thread: Ref<Thread>) {
+        let Some(t) = self.threads.get_mut(thread) else { return };
+        let priority = t.effective_priority();
+        match core::mem::replace(&mut t.state, State::Stopped) {
+            State::Ready(cpu) if self.cpus[cpu].direct == Some(thread) => self.cpus[cpu].direct = None,
+            State::Ready(cpu) => self.dequeue(cpu, priority, thread),
+            State::Sending(endpoint) => {
+                if let Some(e) = self.endpoints.get_mut(endpoint) {
+                    e.senders.remove(&mut self.threads, thread);
+                }
+            }
+            State::Receiving(endpoint) => {
+                if let Some(e) = self.endpoints.get_mut(endpoint) {
+                    e.receivers.remove(&mut self.threads, thread);
+                }
+            }
+            State::Waiting(notification) => {
+                if let Some(n) = self.notifications.get_mut(notification) {
+                    n.waiters.remove(&mut self.threads, thread);
+                }
+            }
+            State::Inactive | State::Stopped | State::Running(_) | State::Replying(_) | State::Throttled => {}
+        }
+        self.thread_alarms.clear(&mut self.threads, thread);
+    }
+
+    /// Makes a thread that is in no queue ready, on the CPU that suits it best. `cpu` is the one that does this.
+    pub(crate) fn wake(&mut self, cpu: usize, thread: Ref<Thread>) {
+        let Some(t) = self.threads.get(thread) else { return };
+        let (affinity, last, priority) = (t.affinity, t.cpu.min(self.cpu_count - 1), t.effective_priority());
+        let blocked = self.cpus[cpu].current.is_some() && self.running_priority(cpu).is_none();
+        if blocked && self.cpus[cpu].direct.is_none() && affinity.is_none_or(|a| a == cpu) {
+            self.cpus[cpu].direct = Some(thread);
+            if let Some(t) = self.threads.get_mut(thread) {
+                t.state = State::Ready(cpu);
+            }
+            return;
+        }
+        let free = |c: usize| self.cpus[c].idle || c == cpu && self.running_priority(cpu) < Some(priority);
+        let target = affinity.unwrap_or_else(|| if free(last) { last } else { (0..self.cpu_count).find(|c| free(*c)).unwrap_or(last) });
+        self.enqueue(target, thread, false);
+        if target != cpu && (self.cpus[target].idle || self.running_priority(target) < Some(priority)) {
+            machine::kick(target);
+        }
+    }
+
+    /// A thread's priority or place changed: puts it where it belongs now.
+    pub(crate) fn requeue(&mut self, cpu: usize, thread: Ref<Thread>) {
+        let Some(t) = self.threads.get(thread) else { return };
+        match t.state {
+            // The queue it stands in is that of its old priority: found by looking.
+            State::Ready(on) if self.cpus[on].direct != Some(thread) => {
+                for priority in 0..=255 {
+                    if self.stands_in(on, priority, thread) {
+                        self.dequeue(on, priority, thread);
+                        break;
+                    }
+                }
+                self.wake(cpu, thread);
+            }
+            State::Running(on) if on != cpu => machine::kick(on),
+            _ => {}
+        }
+    }
+
+    fn stands_in(&self, cpu: usize, priority: u8, thread: Ref<Thread>) -> bool {
+        let mut at = self.front(cpu, priority);
+        while let Some(t) = at {
+            if t == thread {
+                return true;
+            }
+            at = self.threads.get(t).and_then(|t| t.next);
+        }
+        false
+    }
+
+    /// The running thread goes behind its equals.
+    pub(crate) fn rotate(&mut self, cpu: usize) {
+        let running = self.running_priority(cpu);
+        if let Some(thread) = self.cpus[cpu].current
+            && running.is_some()
+            && self.cpus[cpu].top() >= running
+        {
+            self.enqueue(cpu, thread, false);
+        }
+    }
+
+    /// Lends a caller's priority and budget to the thread that has its message.
+    pub(crate) fn lend(&mut self, caller: Ref<Thread>, server: Ref<Thread>) {
+        let Some(c) = self.threads.get(caller) else { return };
+        let (priority, payer) = (c.effective_priority(), c.payer.unwrap_or(caller));
+        if let Some(s) = self.threads.get_mut(server) {
+            s.lent = s.lent.max(priority);
+            s.payer = Some(payer);
+        }
+    }
+
+    /// Raises a busy server to the priority of who queues for it.
+    pub(crate) fn boost(&mut self, cpu: usize, caller: Ref<Thread>, server: Ref<Thread>) {
+        let Some(priority) = self.priority_of(Some(caller)) else { return };
+        let Some(s) = self.threads.get(server) else { return };
+        if s.effective_priority() >= priority {
+            return;
+        }
+        let ready = matches!(s.state, State::Ready(_));
+        if ready {
+            self.end_wait(server);
+        }
+        if let Some(s) = self.threads.get_mut(server) {
+            s.lent = priority;
+        }
+        if ready {
+            self.wake(cpu, server);
+        }
+    }
+
+    /// Charges the time since the last charge to whoever pays for the running thread.
+    fn account(&mut self, cpu: usize, now_ns: u64) {
+        let spent = now_ns.saturating_sub(core::mem::replace(&mut self.cpus[cpu].since_ns, now_ns));
+        let Some(payer) = self.cpus[cpu].current.and_then(|t| self.payer(t)) else { return };
+        if let Some(p) = self.threads.get_mut(payer) {
+            p.left_ns = p.left_ns.saturating_sub(spent);
+        }
+    }
+
+    /// Who pays for a thread's time: its caller if that still lives, else itself.
+    fn payer(&self, thread: Ref<Thread>) -> Option<Ref<Thread>> {
+        let t = self.threads.get(thread)?;
+        Some(t.payer.filter(|p| self.threads.get(*p).is_some()).unwrap_or(thread))
+    }
+
+    /// Whether a thread that was picked may run. If not, it was put elsewhere.
+    fn may_run(&mut self, cpu: usize, thread: Ref<Thread>, now_ns: u64) -> bool {
+        let Some(payer) = self.payer(thread) else { return false };
+        let Some(p) = self.threads.get_mut(payer) else { return false };
+        if p.budget_ns > 0 && now_ns >= p.replenish_ns {
+            (p.left_ns, p.replenish_ns) = (p.budget_ns, now_ns.saturating_add(p.period_ns));
+        }
+        let (spent, replenish_ns) = (p.budget_ns > 0 && p.left_ns == 0, p.replenish_ns);
+        if spent && payer == thread {
+            self.block(thread, State::Throttled, NEVER);
+            self.thread_alarms.set(&mut self.threads, thread, replenish_ns);
+            return false;
+        }
+        if spent {
+            // The caller cannot pay any more: the server goes on with what is its own.
+            if let Some(t) = self.threads.get_mut(thread) {
+                (t.payer, t.lent) = (None, 0);
+            }
+            self.enqueue(cpu, thread, false);
+            return false;
+        }
+        let Some(t) = self.threads.get(thread) else { return false };
+        if t.space.is_none_or(|s| self.spaces.get(s).is_none_or(|s| s.dying)) {
+            self.log(Level::Warning, format_args!("thread {} stopped: its address space is gone", t.name()));
+            if let Some(t) = self.threads.get_mut(thread) {
+                t.state = State::Inactive;
+            }
+            return false;
+        }
+        true
+    }
+
+    /// The most important thread for this CPU; `keep` is the one it runs already.
+    fn candidate(&mut self, cpu: usize, keep: Option<Ref<Thread>>) -> Option<Ref<Thread>> {
+        if let Some(direct) = self.cpus[cpu].direct.take() {
+            let priority = self.priority_of(Some(direct));
+            if priority >= self.cpus[cpu].top() && priority > self.priority_of(keep) {
+                if let Some(keep) = keep {
+                    self.enqueue(cpu, keep, true);
+                }
+                return Some(direct);
+            }
+            self.enqueue(cpu, direct, true);
+        }
+        let top = self.cpus[cpu].top();
+        if top <= self.priority_of(keep) {
+            return keep;
+        }
+        if let Some(keep) = keep {
+            self.enqueue(cpu, keep, true);
+        }
+        let next = self.front(cpu, top?)?;
+        self.dequeue(cpu, top?, next);
+        Some(next)
+    }
+
+    /// Work that another CPU has waiting and that may run here.
+    fn steal(&mut self, cpu: usize) -> Option<Ref<Thread>> {
+        let others = (0..self.cpu_count).filter(|c| *c != cpu);
+        let (from, priority, thread) = others
+            .filter_map(|c| {
+                let priority = self.cpus[c].top()?;
+                let thread = self.front(c, priority)?;
+                self.threads.get(thread)?.affinity.is_none().then_some((c, priority, thread))
+            })
+            .max_by_key(|(_, priority, _)| *priority)?;
+        self.dequeue(from, priority, thread);
+        Some(thread)
+    }
+
+    /// Leaves the kernel: chooses, switches, sets the timer.
+    pub(crate) fn leave(&mut self, cpu: usize, registers: &mut Registers) -> Next {
+        let now_ns = machine::now_ns();
+        let previous = self.cpus[cpu].current;
+        let mut keep = previous.filter(|t| self.threads.get(*t).is_some_and(|t| t.state == State::Running(cpu)));
+        let next = loop {
+            let Some(next) = self.candidate(cpu, keep).or_else(|| self.steal(cpu)) else { break None };
+            if self.may_run(cpu, next, now_ns) {
+                break Some(next);
+            }
+            keep = None;
+        };
+        if next != previous {
+            self.account(cpu, now_ns);
+            if let Some(old) = previous.and_then(|t| self.threads.get_mut(t)) {
+                machine::save_user(&mut old.user);
+            }
+            self.cpus[cpu].current = next;
+            self.cpus[cpu].slice_end_ns = now_ns.saturating_add(self.slice_ns);
+        }
+        self.cpus[cpu].idle = next.is_none();
+        let Some(t) = next.and_then(|t| self.threads.get_mut(t)) else {
+            machine::activate_kernel();
+            self.set_timer(cpu);
+            return Next::Idle;
+        };
+        (t.state, t.cpu) = (State::Running(cpu), cpu);
+        if next != previous {
+            machine::load_user(&t.user);
+        }
+        *registers = t.registers;
+        if let Some(table) = t.space.and_then(|s| self.spaces.get(s)).and_then(|s| s.table.as_ref()) {
+            machine::activate(table);
+        }
+        self.set_timer(cpu);
+        Next::User
+    }
+
+    /// The timer goes off at the first alarm, at the end of the slice if someone waits for it, and when the budget ends.
+    fn set_timer(&mut self, cpu: usize) {
+        let mut deadline_ns = NEVER;
+        if let Some((_, ns)) = self.thread_alarms.first(&mut self.threads) {
+            deadline_ns = deadline_ns.min(ns);
+        }
+        if let Some((_, ns)) = self.notification_alarms.first(&mut self.notifications) {
+            deadline_ns = deadline_ns.min(ns);
+        }
+        let c = &self.cpus[cpu];
+        if let Some(thread) = c.current {
+            if c.top().is_some() && c.top() == self.priority_of(Some(thread)) {
+                deadline_ns = deadline_ns.min(c.slice_end_ns);
+            }
+            if let Some(p) = self.payer(thread).and_then(|p| self.threads.get(p)).filter(|p| p.budget_ns > 0) {
+                deadline_ns = deadline_ns.min(c.since_ns.saturating_add(p.left_ns));
+            }
+        }
+        machine::set_timer((deadline_ns != NEVER).then_some(deadline_ns));
+    }
+
+    /// Handles what is due.
+    pub(crate) fn timer_fired(&mut self, cpu: usize) {
+        let now_ns = machine::now_ns();
+        for _ in 0..MOST_ALARMS {
+            match self.thread_alarms.first(&mut self.threads) {
+                Some((thread, ns)) if ns <= now_ns => self.thread_alarm(cpu, thread),
+                _ => break,
+            }
+        }
+        for _ in 0..MOST_ALARMS {
+            match self.notification_alarms.first(&mut self.notifications) {
+                Some((notification, ns)) if ns <= now_ns => self.notification_alarm(cpu, notification),
+                _ => break,
+            }
+        }
+        self.account(cpu, now_ns);
+        if let Some(thread) = self.cpus[cpu].current.filter(|_| self.running_priority(cpu).is_some()) {
+            let spent = self.payer(thread).and_then(|p| self.threads.get(p)).is_some_and(|p| p.budget_ns > 0 && p.left_ns == 0);
+            if spent {
+                self.enqueue(cpu, thread, false);
+            } else if now_ns >= self.cpus[cpu].slice_end_ns {
+                self.cpus[cpu].slice_end_ns = now_ns.saturating_add(self.slice_ns);
+                self.rotate(cpu);
+            }
+        }
+    }
+
+    fn thread_alarm(&mut self, cpu: usize, thread: Ref<Thread>) {
+        let throttled = self.threads.get(thread).is_some_and(|t| t.state == State::Throttled);
+        self.end_wait(thread);
+        if !throttled {
+            self.set_error(thread, Error::TimedOut);
+        }
+        self.wake(cpu, thread);
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! The machine as an ordinary thread sees it, for tests: time stands still until a test moves it, devices record what
+//! is asked of them. One machine per test thread. Same functions as `x86_64`.
+
+use crate::memory::{Frames, PageTable};
+use crate::registers::UserState;
+use core::fmt::Arguments;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// What this test thread's machine looks like.
+#[derive(Default)]
+pub struct Fake {
+    pub now_ns: u64,
+    pub timer_ns: Option<u64>,
+    /// CPUs that were kicked, in order.
+    pub kicked: Vec<usize>,
+    /// Flushed ranges: root, first address, end.
+    pub flushed: Vec<(u64, u64, u64)>,
+    pub ports: BTreeMap<u16, u32>,
+    /// Masked state of each vector that was routed.
+    pub masked: BTreeMap<u8, bool>,
+    pub power: Option<Power>,
+    pub log: String,
+}
+
+thread_local! {
+    static FAKE: RefCell<Fake> = RefCell::default();
+}
+
+/// Looks at or changes this thread's machine.
+pub fn fake<R>(f: impl FnOnce(&mut Fake) -> R) -> R {
+    FAKE.with(|m| f(&mut m.borrow_mut()))
+}
+
+/// Frames 1 to `count` of memory that is made up and never freed.
+pub fn test_frames(count: u32) -> Frames {
+    let bytes = vec![[0u64; 512]; count as usize + 1].leak();
+    let records = (0..=count).map(|_| Default::default()).collect::<Vec<_>>().leak();
+    let bitmap = vec![0; count as usize / 64 + 1].leak();
+    // SAFETY: 1. leaked memory lives for ever and is used by nobody else; 2. a bit and a record for each frame.
+    unsafe {
+        let mut frames = Frames::new(page_aligned(bytes), records, bitmap);
+        frames.add_free(1, count - 1);
+        frames
+    }
+}
+
+/// The first page boundary in the memory; one page is lost by it.
+fn page_aligned(bytes: &'static mut [[u64; 512]]) -> *mut u8 {
+    let first = bytes.as_mut_ptr() as *mut u8;
+    first.wrapping_add(first.align_offset(crate::memory::FRAME_BYTES))
+}
+
+pub(crate) fn kernel_root_entry(_: usize) -> u64 {
+    0
+}
+
+pub(crate) fn flush(root: u64, first: u64, end: u64) {
+    fake(|m| m.flushed.push((root, first, end)));
+}
+
+pub(crate) fn retire(_: u64) {}
+
+pub fn now_ns() -> u64 {
+    fake(|m| m.now_ns)
+}
+
+pub fn set_timer(deadline_ns: Option<u64>) {
+    fake(|m| m.timer_ns = deadline_ns);
+}
+
+pub fn kick(cpu: usize) {
+    fake(|m| m.kicked.push(cpu));
+}
+
+pub fn activate(_: &PageTable) {}
+
+pub fn activate_kernel() {}
+
+pub fn save_user(_: &mut UserState) {}
+
+pub fn load_user(_: &UserState) {}
+
+pub fn set_fs_base(_: u64) {}
+
+pub fn print(line: Arguments) {
+    use std::fmt::Write;
+    fake(|m| writeln!(m.log, "{line}").unwrap());
+}
+
+/// Width of a port access.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Width {
+    Byte,
+    Word,
+    Long,
+}
+
+pub fn port_in(port: u16, _: Width) -> u32 {
+    fake(|m| m.ports.get(&port).copied().unwrap_or(0))
+}
+
+pub fn port_out(port: u16, _: Width, value: u32) {
+    fake(|m| m.ports.insert(port, value));
+}
+
+/// Ports that only the kernel touches.
+pub fn port_is_kernels(port: u16) -> bool {
+    matches!(port, 0x20 | 0x21 | 0xa0 | 0xa1)
+}
+
+/// Whether the page at this physical address is one of the kernel's own devices.
+pub fn device_is_kernels(physical: u64) -> bool {
+    physical == 0xfee0_0000
+}
+
+/// First vector that devices may get, and how many there are.
+pub const FIRST_VECTOR: u8 = 0x30;
+pub const VECTORS: usize = 160;
+
+/// Trigger and polarity of an I/O APIC input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trigger {
+    pub level: bool,
+    pub active_low: bool,
+}
+
+/// Routes an I/O APIC input to a vector, masked. `false`: there is no such input.
+pub fn route_gsi(gsi: u32, vector: u8, _: Trigger) -> bool {
+    fake(|m| m.masked.insert(vector, true));
+    gsi < 24
+}
+
+pub fn mask_gsi(gsi: u32, masked: bool) {
+    fake(|m| m.masked.insert(gsi as u8, masked));
+}
+
+/// Where a device writes, and what, to raise the vector.
+pub fn msi(vector: u8) -> (u64, u32) {
+    (0xfee0_0000, vector as u32)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Power {
+    Reset,
+    Off,
+}
+
+/// Returns only if the machine cannot do it.
+pub fn power(action: Power) {
+    fake(|m| m.power = Some(action));
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! Physical memory as owned, typed frames. `frames` first: every other type here takes its frames from it.
+
+pub mod array;
+pub mod frames;
+pub mod paging;
+pub mod store;
+
+pub use array::Array;
+pub use frames::{Frame, Frames};
+pub use paging::{Access, PageTable};
+pub use store::{Ref, Slabs, Store};
+
+pub const FRAME_BYTES: usize = 4096;

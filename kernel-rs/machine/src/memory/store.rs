@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! A store of objects of one type, in frames that whoever owns the objects pays for.
+//!
+//! A [`Ref`] names an object by place and identity: it never reaches another object that took the same place later,
+//! so a stale one is an answer (`None`), not a danger. It does not know pools: the payer's list is passed in.
+
+use super::FRAME_BYTES;
+use super::frames::{Frames, View};
+use core::marker::PhantomData;
+use core::num::NonZeroU64;
+
+/// Names an object of a `Store<T>`.
+pub struct Ref<T> {
+    frame: u32,
+    cell: u32,
+    id: NonZeroU64,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Ref<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Ref<T> {}
+impl<T> PartialEq for Ref<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.frame == other.frame && self.cell == other.cell
+    }
+}
+impl<T> Eq for Ref<T> {}
+impl<T> core::fmt::Debug for Ref<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "#{}", self.id)
+    }
+}
+
+impl<T> Ref<T> {
+    /// The name as plain numbers, for tables that hold names of many types.
+    pub fn to_raw(self) -> RawRef {
+        RawRef { frame: self.frame, cell: self.cell, id: self.id.get() }
+    }
+    /// The name again. A name of another type's object finds nothing: its frame carries another tag.
+    pub fn from_raw(raw: RawRef) -> Option<Ref<T>> {
+        Some(Ref { frame: raw.frame, cell: raw.cell, id: NonZeroU64::new(raw.id)?, of: PhantomData })
+    }
+    /// Unique among all objects of this type that ever were.
+    pub fn id(self) -> u64 {
+        self.id.get()
+    }
+}
+
+/// A [`Ref`] without its type; all zero names nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RawRef {
+    pub frame: u32,
+    pub cell: u32,
+    pub id: u64,
+}
+
+/// The slabs of one type that one payer pays for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slabs {
+    /// First slab with a free cell, and first without; 0 = none.
+    partial: u32,
+    full: u32,
+}
+
+#[repr(C)]
+struct Header {
+    next: u32,
+    previous: u32,
+    /// Live objects in it; with all cells used it stands in the payer's `full` list.
+    used: u32,
+}
+
+#[repr(C)]
+struct Cell<T> {
+    /// 0 = free.
+    id: u64,
+    value: core::mem::MaybeUninit<T>,
+}
+
+/// All objects of one type.
+pub struct Store<T> {
+    view: View,
+    tag: u32,
+    next_id: u64,
+    of: PhantomData<T>,
+}
+
+/// Whether an allocation needed a frame, which the payer is charged for, or a release gave one back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cost {
+    Nothing,
+    OneFrame,
+}
+
+impl<T> Store<T> {
+    /// Cells begin after the header, at a multiple of their alignment.
+    const FIRST: usize = size_of::<Header>().next_multiple_of(align_of::<Cell<T>>());
+    /// Objects per frame.
+    pub const CELLS: u32 = ((FRAME_BYTES - Self::FIRST) / size_of::<Cell<T>>()) as u32;
+
+    pub fn new(frames: &mut Frames) -> Store<T> {
+        const { assert!(Self::CELLS > 0 && align_of::<Cell<T>>() <= FRAME_BYTES) };
+        Store { view: frames.view(), tag: frames.new_store(), next_id: 1, of: PhantomData }
+    }
+
+    fn header(&self, frame: u32) -> *mut Header {
+        assert!(self.view.has_tag(frame, self.tag), "frame {frame} is no slab of this store");
+        self.view.pointer(frame) as *mut Header
+    }
+
+    /// The cell, if the frame is one of this store's slabs; it may be free.
+    fn cell(&self, frame: u32, cell: u32) -> Option<*mut Cell<T>> {
+        if cell >= Self::CELLS || !self.view.has_tag(frame, self.tag) {
+            return None;
+        }
+        let offset = Self::FIRST + cell as usize * size_of::<Cell<T>>();
+        // SAFETY: 1. below CELLS the cell lies within the frame.
+        Some(unsafe { self.view.pointer(frame).add(offset) } as *mut Cell<T>)
+    }
+
+    fn live(&self, r: Ref<T>) -> Option<*mut Cell<T>> {
+        let cell = self.cell(r.frame, r.cell)?;
+        // SAFETY: 1. a slab's cells have a valid `id` from `take` (zeroed) on; 2. `self` is borrowed.
+        (unsafe { (*cell).id } == r.id.get()).then_some(cell)
+    }
+
+    pub fn get(&self, r: Ref<T>) -> Option<&T> {
+        // SAFETY: 1. a cell with a non-zero id holds a value (`create`); 2. only this store reaches frames with its tag,
+        // and it is borrowed for as long as the reference lives.
+        self.live(r).map(|cell| unsafe { (*cell).value.assume_init_ref() })
+    }
+
+    /// The name of whatever object lives at that place now: for links that are kept right as objects go.
+    pub fn at(&self, frame: u32, cell: u32) -> Option<Ref<T>> {
+        let place = self.cell(frame, cell)?;
+        // SAFETY: 1. `cell` checked the place; 2. `id` is valid in every slab.
+        let id = NonZeroU64::new(unsafe { (*place).id })?;
+        Some(Ref { frame, cell, id, of: PhantomData })
+    }
+
+    pub fn get_mut(&mut self, r: Ref<T>) -> Option<&mut T> {
+        // SAFETY: as `get`; 3. borrowed mutably.
+        self.live(r).map(|cell| unsafe { (*cell).value.assume_init_mut() })
+    }
+
+    /// Two different objects at once; `None` if they are the same or one is gone.
+    pub fn get_two(&mut self, a: Ref<T>, b: Ref<T>) -> Option<(&mut T, &mut T)> {
+        let (x, y) = (self.live(a)?, self.live(b)?);
+        // SAFETY: as `get_mut`; 4. two different cells do not overlap.
+        (x != y).then(|| unsafe { ((*x).value.assume_init_mut(), (*y).value.assume_init_mut()) })
+    }
+
+    /// What [`Store::create`] would need for this payer.
+    pub fn cost(&self, slabs: &Slabs) -> Cost {
+        if slabs.partial == 0 { Cost::OneFrame } else { Cost::Nothing }
+    }
+
+    /// Puts an object into one of the payer's slabs, or into a new frame. `None`, and the value is dropped, if there is
+    /// no frame.
+    pub fn create(&mut self, frames: &mut Frames, slabs: &mut Slabs, value: T) -> Option<Ref<T>> {
+        if slabs.partial == 0 {
+            let frame = frames.take(self.tag)?;
+            self.link(&mut slabs.partial, frame);
+        }
+        let frame = slabs.partial;
+        let index = (0..Self::CELLS).find(|&c| {
+            // SAFETY: 1. `cell` checked the place; 2. `id` is valid from `take` on.
+            self.cell(frame, c).is_some_and(|p| unsafe { (*p).id == 0 })
+        })?;
+        let id = NonZeroU64::new(self.next_id)?;
+        self.next_id += 1;
+        let cell = self.cell(frame, index)?;
+        // SAFETY: 1. the cell is free, so nothing is overwritten; 2. `self` is borrowed mutably.
+        unsafe {
+            (*cell).value.write(value);
+            (*cell).id = id.get();
+        }
+        let header = self.header(frame);
+        // SAFETY: 1. `header` checked the frame; 2. `self` is borrowed mutably.
+        let used = unsafe {
+            (*header).used += 1;
+            (*header).used
+        };
+        if used == Self::CELLS {
+            self.unlink(&mut slabs.partial, frame);
+            self.link(&mut slabs.full, frame);
+        }
+        Some(Ref { frame, cell: index, id, of: PhantomData })
+    }
+
+    /// Takes the object out. The frame goes back with the last object in it. `slabs` must be the payer's it was made
+    /// from; with another's, the lists are wrong but no object is.
+    pub fn remove(&mut self, frames: &mut Frames, slabs: &mut Slabs, r: Ref<T>) -> Option<(T, Cost)> {
+        let cell = self.live(r)?;
+        // SAFETY: 1. the cell holds a value (`live`); 2. its id becomes 0, so the value is not read again.
+        let value = unsafe {
+            (*cell).id = 0;
+            (*cell).value.assume_init_read()
+        };
+        let header = self.header(r.frame);
+        // SAFETY: 1. `header` checked the frame; 2. `self` is borrowed mutably.
+        let (used, was_full) = unsafe {
+            (*header).used -= 1;
+            ((*header).used, (*header).used + 1 == Self::CELLS)
+        };
+        if was_full {
+            self.unlink(&mut slabs.full, r.frame);
+            self.link(&mut slabs.partial, r.frame);
+        }
+        if used > 0 {
+            return Some((value, Cost::Nothing));
+        }
+        self.unlink(&mut slabs.partial, r.frame);
+        frames.give(r.frame, self.tag);
+        Some((value, Cost::OneFrame))
+    }
+
+    /// Some object of this payer, if there is one.
+    pub fn any(&self, slabs: &Slabs) -> Option<Ref<T>> {
+        let frame = if slabs.full != 0 { slabs.full } else { slabs.partial };
+        (0..Self::CELLS).find_map(|index| {
+            let cell = self.cell(frame, index)?;
+            // SAFETY: 1. `cell` checked the place; 2. `id` is valid in every slab.
+            let id = NonZeroU64::new(unsafe { (*cell).id })?;
+            Some(Ref { frame, cell: index, id, of: PhantomData })
+        })
+    }
+
+    fn link(&mut self, list: &mut u32, frame: u32) {
+        let header = self.header(frame);
+        // SAFETY: 1. `header` checked both frames; 2. `self` is borrowed mutably.
+        unsafe {
+            (*header).next = *list;
+            (*header).previous = 0;
+        }
+        if *list != 0 {
+            let next = self.header(*list);
+            // SAFETY: as above.
+            unsafe { (*next).previous = frame };
+        }
+        *list = frame;
+    }
+
+    fn unlink(&mut self, list: &mut u32, frame: u32) {
+        let header = self.header(frame);
+        // SAFETY: 1. `header` checked the frame; 2. `self` is borrowed mutably.
+        let (next, previous) = unsafe { ((*header).next, (*header).previous) };
+        if previous != 0 {
+            let p = self.header(previous);
+            // SAFETY: as above.
+            unsafe { (*p).next = next };
+        } else {
+            *list = next;
+        }
+        if next != 0 {
+            let n = self.header(next);
+            // SAFETY: as above.
+            unsafe { (*n).previous = previous };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hosted::test_frames;
+
+    #[test]
+    fn a_stale_reference_finds_nothing_even_when_its_place_is_taken_again() {
+        let mut frames = test_frames(8);
+        let mut store = Store::<u64>::new(&mut frames);
+        let mut slabs = Slabs::default();
+        let old = store.create(&mut frames, &mut slabs, 1).unwrap();
+        assert_eq!(store.remove(&mut frames, &mut slabs, old), Some((1, Cost::OneFrame)));
+        let new = store.create(&mut frames, &mut slabs, 2).unwrap();
+        assert_eq!((new.frame, new.cell), (old.frame, old.cell));
+        assert_eq!(store.get(old), None);
+        assert_eq!(store.get(new), Some(&2));
+    }
+
+    #[test]
+    fn a_reference_of_another_type_finds_nothing() {
+        let mut frames = test_frames(8);
+        let (mut a, b) = (Store::<u64>::new(&mut frames), Store::<u32>::new(&mut frames));
+        let r = a.create(&mut frames, &mut Slabs::default(), 7).unwrap();
+        assert!(b.get(Ref::from_raw(r.to_raw()).unwrap()).is_none());
+    }
+
+    #[test]
+    fn frames_go_back_with_the_last_object_in_them() {
+        let mut frames = test_frames(8);
+        let before = frames.free();
+        let mut store = Store::<[u64; 100]>::new(&mut frames);
+        let mut slabs = Slabs::default();
+        let refs: Vec<_> = (0..13).map(|n| store.create(&mut frames, &mut slabs, [n; 100]).unwrap()).collect();
+        assert_eq!(before - frames.free(), 13u32.div_ceil(Store::<[u64; 100]>::CELLS));
+        for r in refs {
+            store.remove(&mut frames, &mut slabs, r).unwrap();
+        }
+        assert_eq!(frames.free(), before);
+        assert!(store.any(&slabs).is_none());
+    }
+}

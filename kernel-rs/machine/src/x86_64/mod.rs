@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! The machine as it is: one x86_64 CPU and its devices. Same functions as `hosted`.
+//!
+//! Read `boot` for the way in, `entry` for the way in and out of the kernel ever after.
+
+mod acpi;
+mod apic;
+pub mod boot;
+mod clock;
+mod console;
+mod cpu;
+mod entry;
+mod fatal;
+mod kernel_space;
+mod per_cpu;
+mod ports;
+mod pvh;
+mod smp;
+mod tables;
+
+pub use acpi::Acpi;
+pub use apic::{FIRST_VECTOR, Trigger, VECTORS, mask_gsi, msi, route_gsi};
+pub use boot::{Boot, Settings, boot, pvh_boot_info};
+pub use clock::{now_ns, set_timer};
+pub use console::{enable as enable_console, print};
+pub use cpu::{load_user, save_user, set_fs_base};
+pub use entry::{Handler, run};
+pub use fatal::{panic, set_symbols};
+pub use per_cpu::{KernelLock, activate, activate_kernel, kick};
+pub(crate) use kernel_space::kernel_root_entry;
+pub(crate) use per_cpu::{flush, retire};
+pub use ports::{Power, Width, device_is_kernels, port_in, port_is_kernels, port_out, power};
