@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // The only door for `tests/`: what a test may use of the orchestrator. Anything else in `build/src` may change without asking a test.
-export { exitCodes, formatError, InternalError, UserError, UserErrors } from './errors.ts';
+
 export { loadConfig } from './config/load.ts';
+export { exitCodes, formatError, InternalError, UserError, UserErrors } from './errors.ts';
+export { signingKeys, writeEnrolledVars } from './keys/index.ts';
 export { createLog } from './log.ts';
 export { repositoryRoot } from './paths.ts';
 export { chooseAccelerator } from './qemu/accelerator.ts';
@@ -20,4 +22,5 @@ export { temporaryFolder } from './qemu/workspace.ts';
 export { parseTap, tapProblems } from './report/tap.ts';
 export type { RunOptions, RunResult } from './toolchain/exec.ts';
 export { CommandError, run } from './toolchain/exec.ts';
+export { slotBuild, slotExtract, slotInspect, slotVerify } from './toolchain/slot-tool.ts';
 export { formatSize, parseDurationUs, parseSize } from './units.ts';

@@ -13,6 +13,9 @@ export interface Artifacts {
   readonly bundle: string;
   /** `slot.json`: what the slot tool said of the slot that it made (root digest, salt, block count, version). */
   readonly slot: string;
+  /** The host program that makes and judges slots. */
+  readonly slotTool: string;
+  readonly bundleTool: string;
   /** OVMF variables with our keys enrolled. */
   readonly secureBootVariables: string;
 }
@@ -24,7 +27,9 @@ export function artifactsOf(root: string, profile: Profile): Artifacts {
     image: join(folder, 'flatracoon-os.raw'),
     kernel: join(folder, 'kernel.elf'),
     bundle: join(folder, 'bundle.frb'),
-    slot: join(folder, 'slot.json'),
+    slot: join(folder, '.build', 'slot.json'),
+    slotTool: join(folder, '.build', 'tools', 'slot'),
+    bundleTool: join(folder, '.build', 'tools', 'bundle'),
     secureBootVariables: join(folder, 'ovmf-vars-secure-boot.fd'),
   };
 }

@@ -14,7 +14,7 @@ import {
   type GptTable,
   type SlotState,
 } from '../image/gpt.ts';
-import { convertToRaw, createOverlay, type DiskFormat, diskSize, readDisk, writeDiskParts } from '../toolchain/qemu.ts';
+import { convertToRaw, createOverlay, type DiskFormat, diskSize, readDisk, writeDiskParts, zeroDisk } from '../toolchain/qemu.ts';
 import { type DiskLog, type LogEntry, parseDiskLog } from './disk-log.ts';
 
 const sectorBytes = 512;
@@ -77,6 +77,11 @@ export class Disk {
     await this.write(region.offsetBytes, new Uint8Array(region.lengthBytes).fill(0xa5));
   }
 
+  /** Makes a range zero. It is a multiple of 512 bytes. */
+  async clear({ offsetBytes, lengthBytes }: Region): Promise<void> {
+    await zeroDisk(this.path, this.format, offsetBytes, lengthBytes);
+  }
+
   /** Both copies of the partition table, judged. Errors: `Error` when neither can be believed. */
   async table(): Promise<TableReading> {
     const { start, end } = tableRegions(this.sizeBytes);
@@ -123,12 +128,14 @@ export class Disk {
     const source = await this.partition(`ROOT-${from}`);
     const target = await this.partition(`ROOT-${to}`);
     if (source.lengthBytes !== target.lengthBytes) throw new Error('the slots differ in size');
-    const bytes = await this.read(source.offsetBytes, source.lengthBytes);
-    const patches = filledChunks(bytes).map(({ offsetBytes, bytes }) => ({
-      offsetBytes: target.offsetBytes + offsetBytes,
-      bytes,
-    }));
-    await writeDiskParts(this.path, this.format, patches);
+    await this.clear(target);
+    await this.writeFilled(target.offsetBytes, await this.read(source.offsetBytes, source.lengthBytes));
+  }
+
+  /** Writes those parts of `bytes` that are not zero, over a range that is. Offset and length are multiples of 512. */
+  async writeFilled(offsetBytes: number, bytes: Buffer): Promise<void> {
+    const parts = filledChunks(bytes).map((chunk) => ({ offsetBytes: offsetBytes + chunk.offsetBytes, bytes: chunk.bytes }));
+    await writeDiskParts(this.path, this.format, parts);
   }
 
   /** Applies writes that were recorded. */

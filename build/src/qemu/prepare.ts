@@ -5,7 +5,8 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import type { DiskFormat } from '../toolchain/qemu.ts';
-import type { DirectBoot, FirmwareBoot } from './arguments.ts';
+import type { SlotReport } from '../toolchain/slot-tool.ts';
+import type { DirectBoot } from './arguments.ts';
 import { type Artifacts, artifactsOf, built, type Profile } from './artifacts.ts';
 import { Disk, type SlotName } from './disk.ts';
 import { createFirmware } from './firmware.ts';
@@ -51,16 +52,14 @@ export async function prepareMachine(
 
 /** The kernel and the bundle, with what storage must know to mount slot A of the disk. */
 export async function directBoot(artifacts: Artifacts, profile: Profile): Promise<DirectBoot> {
-  const slot = JSON.parse(await readFile(built(artifacts.slot, profile), 'utf8')) as Record<string, unknown>;
+  const { verity } = JSON.parse(await readFile(built(artifacts.slot, profile), 'utf8')) as SlotReport;
   return {
     kind: 'direct',
     kernel: built(artifacts.kernel, profile),
     initrd: built(artifacts.bundle, profile),
-    commandLine: `slot=a verity=${slot.verity_root}:${slot.verity_salt}:${slot.data_blocks}`,
+    commandLine: `slot=a verity=${verity.root}:${verity.salt}:${verity.data_blocks}`,
   };
 }
-
-export type Boot = DirectBoot | FirmwareBoot;
 
 /** Makes the loader take `slot` first. An empty one gets the other's content: a slot does not know which one it is. */
 async function prefer(disk: Disk, slot: SlotName): Promise<void> {

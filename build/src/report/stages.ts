@@ -75,7 +75,7 @@ async function ended(
   try {
     const result: RunResult = await run(part.program, args, {
       cwd: part.cwd,
-      env: { ...part.env, FORCE_COLOR: '0' },
+      env: { ...part.env, NO_COLOR: '1', FORCE_COLOR: undefined },
       signal: context.signal,
       ok: 'any',
       onLine,

@@ -104,6 +104,11 @@ export async function writeDiskParts(
   }
 }
 
+/** Makes a range zero without storing zeros. */
+export async function zeroDisk(disk: string, format: DiskFormat, offsetBytes: number, lengthBytes: number): Promise<void> {
+  await run('qemu-io', ['-f', format, '-c', `write -q -z ${offsetBytes} ${lengthBytes}`, disk]);
+}
+
 function guardPath(): string | undefined {
   return ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path));
 }
