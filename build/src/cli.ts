@@ -3,7 +3,7 @@
 // Commands are loaded when they are asked for, so that one does not pay for the others. Read next: `commands/command.ts`.
 import { parseArgs } from 'node:util';
 import type { Command } from './commands/command.ts';
-import { Interrupted, UserError, exitCodeOf, exitCodes, formatError } from './errors.ts';
+import { exitCodeOf, exitCodes, formatError, Interrupted, UserError } from './errors.ts';
 import { chooseForm, createLog } from './log.ts';
 import { didYouMean } from './near.ts';
 import { repositoryRoot } from './paths.ts';
@@ -21,12 +21,26 @@ export const verbs: Readonly<Record<string, Entry>> = {
   plan: entry('build', 'print every step, input and partition; build nothing', () => import('./commands/plan.ts')),
   why: entry('build', 'say which input makes, or made, an artifact', () => import('./commands/why.ts')),
   clean: entry('build', 'remove out/ and the compiled Rust', () => import('./commands/clean.ts')),
-  'run-qemu': entry('run', 'build and boot a node; its serial console is yours, Ctrl-C leaves', () => import('./commands/run-qemu.ts')),
+  'run-qemu': entry(
+    'run',
+    'build and boot a node; its serial console is yours, Ctrl-C leaves',
+    () => import('./commands/run-qemu.ts'),
+  ),
+  keys: entry(
+    'build',
+    'make the development keys, outside the repository; a build does it by itself',
+    () => import('./commands/keys.ts'),
+  ),
   test: entry('verify', 'unit tests, Rust tests and boots', () => import('./commands/test.ts')),
+  verify: entry('verify', 'check a built image with tools that are not ours', () => import('./commands/verify.ts')),
   'test-long': entry('verify', 'the same with every sample instead of a few', () => import('./commands/test-long.ts')),
   bench: entry('verify', 'measure: `bench image` writes out/bench/image.json', () => import('./commands/bench.ts')),
   check: entry('verify', 'types, formats, lints, licences, import rules', () => import('./commands/check.ts')),
-  doctor: entry('verify', 'which tools, which versions, what is missing and how to mend it', () => import('./commands/doctor.ts')),
+  doctor: entry(
+    'verify',
+    'which tools, which versions, what is missing and how to mend it',
+    () => import('./commands/doctor.ts'),
+  ),
   graph: entry('look', 'draw who calls whom and who holds what', () => import('./commands/graph.ts')),
   manifest: entry('look', 'print the module manifest as JSON', () => import('./commands/manifest.ts')),
   ssh: entry('run', 'log in to a running node (comes later)', () => import('./commands/ssh.ts')),

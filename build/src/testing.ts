@@ -3,6 +3,7 @@
 
 export { loadConfig } from './config/load.ts';
 export { exitCodes, formatError, InternalError, UserError, UserErrors } from './errors.ts';
+export * from './image/testing.ts';
 export { signingKeys, writeEnrolledVars } from './keys/index.ts';
 export { createLog } from './log.ts';
 export { repositoryRoot } from './paths.ts';
