@@ -122,8 +122,18 @@ impl Child {
 }
 
 fn end(pool: Pool) {
-    // SAFETY: the pool was split for the child; of its memory this program maps only what `Private` holds, and none
-    // of those outlives the function that made it.
     // An error would be a pool that is gone already.
-    let _ = unsafe { pool.destroy_all() };
+    let _ = destroy_pool(pool);
+}
+
+/// Destroys a pool that was split for another program, with everything made from it. Errors: `BadState` for this
+/// program's own pool, and those of the capability.
+pub fn destroy_pool(pool: Pool) -> Result<()> {
+    if pool.handle() == start::POOL {
+        return Err(Error::BadState);
+    }
+    // SAFETY: of such a pool's memory this program maps only what a `Private` or a `Shared` holds. A `Private` does
+    // not outlive the function that made it; a `Shared` gives out no reference but atomics, and touching one that is
+    // gone is a fault of this program, not a wrong value.
+    unsafe { pool.destroy_all() }
 }
