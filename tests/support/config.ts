@@ -4,7 +4,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { UserError, UserErrors, formatError, loadConfig, repositoryRoot } from '../../build/src/testing.ts';
+import { formatError, loadConfig, repositoryRoot, UserError, UserErrors } from '../../build/src/testing.ts';
 
 /** In `file`, the first `old` becomes `new`; an absent `old` fails the test. An empty `old` makes the whole file `new`. */
 export interface Change {
@@ -31,7 +31,8 @@ export async function refusal(...changes: readonly Change[]): Promise<Refusal> {
       () => undefined,
       (thrown: unknown) => thrown,
     );
-    if (!(error instanceof UserError)) throw new Error(`expected a refusal, got ${error instanceof Error ? error.stack : 'success'}`);
+    if (!(error instanceof UserError))
+      throw new Error(`expected a refusal, got ${error instanceof Error ? error.stack : 'success'}`);
     const errors = error instanceof UserErrors ? error.errors : [error];
     return { errors, codes: errors.map((one) => one.code), text: formatError(error) };
   } finally {
@@ -52,5 +53,8 @@ async function apply(folder: string, change: Change): Promise<void> {
   const text = await readFile(path, 'utf8').catch(() => '');
   if (change.old === '') return writeFile(path, change.new);
   if (!text.includes(change.old)) throw new Error(`${change.file} does not hold ${JSON.stringify(change.old)}`);
-  await writeFile(path, text.replace(change.old, () => change.new));
+  await writeFile(
+    path,
+    text.replace(change.old, () => change.new),
+  );
 }
