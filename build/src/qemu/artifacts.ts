@@ -27,7 +27,7 @@ export function artifactsOf(root: string, profile: Profile): Artifacts {
     image: join(folder, 'flatracoon-os.raw'),
     kernel: join(folder, 'kernel.elf'),
     bundle: join(folder, 'bundle.frb'),
-    slot: join(folder, '.build', 'slot.json'),
+    slot: join(folder, 'slot.json'),
     slotTool: join(folder, '.build', 'tools', 'slot'),
     bundleTool: join(folder, '.build', 'tools', 'bundle'),
     secureBootVariables: join(folder, 'ovmf-vars-secure-boot.fd'),
