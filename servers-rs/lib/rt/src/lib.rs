@@ -8,7 +8,7 @@
 //! | [`channel`] | calls through an endpoint, and the loop that serves one |
 //! | [`memory`] | memory of one's own, memory shared with others |
 //! | [`child`] | another program: loaded, given its capabilities, started, destroyed (root and process only) |
-//! | [`thread`] | a further thread in this program |
+//! | [`thread`], [`sync`] | a further thread in this program, and what the two share |
 //! | [`clock`] | time |
 //!
 //! It adds no policy: what a program may do is what its manifest entry says.
@@ -28,6 +28,7 @@ mod heap;
 pub mod log;
 pub mod memory;
 pub mod start;
+pub mod sync;
 pub mod thread;
 
 pub use ipc;

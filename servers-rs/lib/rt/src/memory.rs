@@ -76,11 +76,13 @@ fn claim() -> Option<u32> {
     }
 }
 
-/// Zeroed memory that only this program reaches, until [`Private::into_memory`] gives it away.
+/// Zeroed memory that only this program reaches, until [`Private::into_memory`] gives it away. Dropping it gives the
+/// frames back to the pool.
 #[derive(Debug)]
 pub struct Private {
     memory: Memory,
-    window: Window,
+    /// `None` only once it is given away.
+    window: Option<Window>,
 }
 
 impl Private {
@@ -89,7 +91,7 @@ impl Private {
         let length_bytes = length_bytes.checked_next_multiple_of(PAGE_BYTES).ok_or(Error::OutOfRange)?;
         let memory = pool.create_memory(length_bytes)?;
         match Window::map(memory, length_bytes, Rights::READ | Rights::WRITE) {
-            Ok(window) => Ok(Private { memory, window }),
+            Ok(window) => Ok(Private { memory, window: Some(window) }),
             Err(error) => {
                 // SAFETY: nothing maps it.
                 let _ = unsafe { memory.destroy() };
@@ -97,25 +99,33 @@ impl Private {
             }
         }
     }
+    fn place(&self) -> (u64, usize) {
+        self.window.as_ref().map_or((PAGE_BYTES, 0), |w| (w.address, w.length_bytes as usize))
+    }
     pub fn as_slice(&self) -> &[u8] {
+        let (address, length) = self.place();
         // SAFETY: 1. the window is mapped while `self` lives. 2. Nobody else has the memory's capability, so nobody
-        // else writes. 3. Rust's own borrows keep `as_mut_slice` away.
-        unsafe { core::slice::from_raw_parts(self.window.address as *const u8, self.window.length_bytes as usize) }
+        // else writes. 3. Rust's own borrows keep `as_mut_slice` away. 4. Without a window the length is 0.
+        unsafe { core::slice::from_raw_parts(address as *const u8, length) }
     }
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        let (address, length) = self.place();
         // SAFETY: as above; `&mut self` is the only access.
-        unsafe { core::slice::from_raw_parts_mut(self.window.address as *mut u8, self.window.length_bytes as usize) }
+        unsafe { core::slice::from_raw_parts_mut(address as *mut u8, length) }
     }
     /// The memory object, no longer mapped here.
-    pub fn into_memory(self) -> Memory {
-        let Private { memory, window } = self;
-        drop(window);
-        memory
+    pub fn into_memory(mut self) -> Memory {
+        self.window = None;
+        self.memory
     }
-    /// Gives the frames back to the pool.
-    pub fn destroy(self) -> sys::Result<()> {
-        // SAFETY: `into_memory` unmapped it, and no reference outlives `self`.
-        unsafe { self.into_memory().destroy() }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        if self.window.take().is_some() {
+            // SAFETY: it is mapped nowhere any more, and no reference outlives `self`.
+            let _ = unsafe { self.memory.destroy() };
+        }
     }
 }
 

@@ -159,6 +159,13 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// Destroys the endpoint: whoever waits there, or calls from now on, hears `Gone`.
+    pub fn close(self) -> Result<()> {
+        invoke(Op::Destroy, self.0, [0; 5]).map(drop)
+    }
+}
+
 impl Reply {
     /// Uses the right up.
     pub fn reply(self, tag: Tag, words: [u64; 4]) -> Result<()> {
