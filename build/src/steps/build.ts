@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+// What every step of one build knows: profile, configuration, version, keys, tools. Made once, by `prepareBuild`.
+// Nothing is written here but the user's development keys, if there are none. Read next: `index.ts`, the steps in their order.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadConfig } from '../config/load.ts';
+import type { Config, Profile, Variant } from '../config/types.ts';
+import type { EngineOptions } from '../engine/types.ts';
+import { UserError } from '../errors.ts';
+import { type SigningKeys, signingKeys } from '../keys/index.ts';
+import type { Log } from '../log.ts';
+import { sourceOf } from '../toolchain/git.ts';
+import { type RustToolchain, rustToolchain } from '../toolchain/host.ts';
+
+export interface Build {
+  readonly root: string;
+  readonly profile: Profile;
+  /** `out/<profile>` */
+  readonly outDir: string;
+  /** `out/<profile>/.build`: what is between source and artifact. */
+  readonly workDir: string;
+  /** `out/.cargo`: compiled Rust, shared by the profiles. */
+  readonly cargoDir: string;
+  readonly config: Config;
+  readonly variant: Variant;
+  readonly version: string;
+  /** A git commit, `+` behind it when the tree differs; `unknown` outside a repository. */
+  readonly source: string;
+  readonly sourceDateEpoch: number;
+  readonly keys: SigningKeys;
+  readonly rust: RustToolchain;
+}
+
+export interface BuildRequest {
+  readonly root: string;
+  readonly profile: Profile;
+  /** Refuse development keys. */
+  readonly release: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Errors: those of the configuration, the keys and the toolchain; all before anything is built. */
+export async function prepareBuild(request: BuildRequest): Promise<Build> {
+  const { root, profile, release, signal } = request;
+  const [config, source, base] = await Promise.all([loadConfig(root, { signal }), sourceOf(root), baseVersion(root)]);
+  const variant = config.variants.find((one) => one.name === 'qemu');
+  if (variant === undefined) {
+    const where = 'images/variants/qemu.ncl';
+    throw new UserError('the variant qemu is missing', { code: 'config/missing-file', where, hint: `git checkout -- ${where}` });
+  }
+  const keys = await signingKeys({ configured: config.update.signing, profile, release, now: new Date() });
+  const outDir = join(root, 'out', profile);
+  return {
+    root,
+    profile,
+    outDir,
+    workDir: join(outDir, '.build'),
+    cargoDir: join(root, 'out', '.cargo'),
+    config,
+    variant,
+    version: versionName(base, profile, keys.unreleased, source),
+    source: source.commit === undefined ? 'unknown' : `${source.commit}${source.changed ? '+' : ''}`,
+    sourceDateEpoch: source.epoch,
+    keys,
+    rust: rustToolchain(root),
+  };
+}
+
+export function engineOptions(build: Build, log: Log, signal: AbortSignal): EngineOptions {
+  return { root: build.root, outDir: build.outDir, log, signal };
+}
+
+/** `0.1.0-dev+1a2b3c4d5e6f.changed`, `0.1.0-unreleased+…`, `0.1.0+…`: semantic versioning, at most 63 characters. */
+function versionName(base: string, profile: Profile, unreleased: boolean, source: Awaited<ReturnType<typeof sourceOf>>): string {
+  const stage = profile === 'dev' ? '-dev' : unreleased ? '-unreleased' : '';
+  const commit = source.commit === undefined ? 'unknown' : source.commit.slice(0, 12);
+  return `${base}${stage}+${commit}${source.changed ? '.changed' : ''}`;
+}
+
+async function baseVersion(root: string): Promise<string> {
+  return (JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }).version;
+}
