@@ -12,17 +12,6 @@ import type { SigningKeys } from './signing.ts';
 export { developmentKeys, keyFiles, keyFolder } from './development.ts';
 export { type CommitKey, type ResolvedSigning, type SigningKeys, type SigningRequest, signingKeys } from './signing.ts';
 
-/** `keys.json` for `slot embed-keys`: whom the loader will trust, and the least rollback index that it takes. */
-export function keysFile(keys: SigningKeys, minimal_rollback_index: number): string {
-  const { public_key, development, not_after_seconds } = keys.commit;
-  return `${JSON.stringify({ minimal_rollback_index, keys: [{ public_key, development, revoked: false, not_after_seconds }] })}\n`;
-}
-
-/** SHA-256 of the certificate (DER) that the firmware must know, as `manifest.json` has it. */
-export function loaderFingerprint(keys: SigningKeys): string {
-  return keys.loader.certificate.fingerprint256.replaceAll(':', '').toLowerCase();
-}
-
 /** Signs the UEFI program `source` into `out`: the same bytes for the same program and key. */
 export async function signLoader(source: string, out: string, keys: SigningKeys): Promise<void> {
   const signed = await signProgram(await readFile(source), keys.loader.certificate, keys.loader.sign, source);

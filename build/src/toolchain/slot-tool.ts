@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //
-// `slot`, our own host tool (servers-rs/tools/slot): makes, signs and judges slots. It owns every format of ours that is in them.
-// Its exit code 2 is the input's fault and becomes a UserError with the tool's own words; 1 is ours. Formats: docs/architecture/contracts.adoc.
+// What `slot`, our own host tool (servers-rs/tools/slot), says of slots, with types: for the verifier and for tests. Steps call it through
+// host-tools.ts. Its exit code 2 is the input's fault and becomes a UserError with the tool's own words; 1 is ours.
+// A verdict of "no" is a result here, not an error. Formats: docs/architecture/contracts.adoc.
 
 import { InternalError, UserError } from '../errors.ts';
 import { type RunOptions, run } from './exec.ts';
@@ -17,16 +18,14 @@ export interface SlotBuild {
   readonly spec: string;
   readonly out: string;
   readonly report: string;
-  /** A key file; without it the commit's bytes go to `commit`, for `slotAttachSignature`. */
-  readonly key: string | undefined;
-  readonly commit: string;
+  /** A key file. */
+  readonly key: string;
   /** An OSTree archive repository to add the tree to. */
   readonly repo?: string;
 }
 
 /** Makes a slot image; what the tool says of it is also in `report`. */
 export function slotBuild(tool: SlotTool, build: SlotBuild, options: Options = {}): Promise<SlotReport> {
-  const key = build.key === undefined ? ['--unsigned'] : ['--key', build.key];
   const repo = build.repo === undefined ? [] : ['--repo', build.repo];
   const files = [
     '--tree',
@@ -40,27 +39,7 @@ export function slotBuild(tool: SlotTool, build: SlotBuild, options: Options = {
     '--commit',
     build.commit,
   ];
-  return call<SlotReport>(tool, ['build', ...files, ...key, ...repo], options);
-}
-
-/** Brings a signature that was made in a token. */
-export async function slotAttachSignature(
-  tool: SlotTool,
-  attach: { readonly image: string; readonly signature: string; readonly public_key: string; readonly repo?: string },
-  options: Options = {},
-): Promise<void> {
-  const repo = attach.repo === undefined ? [] : ['--repo', attach.repo];
-  const args = ['--image', attach.image, '--signature', attach.signature, '--public-key', attach.public_key];
-  await call(tool, ['attach-signature', ...args, ...repo], options);
-}
-
-/** Puts the trusted keys (keys.json) into an unsigned loader. */
-export async function slotEmbedKeys(
-  tool: SlotTool,
-  embed: { readonly loader: string; readonly out: string; readonly keys: string },
-  options: Options = {},
-): Promise<void> {
-  await call(tool, ['embed-keys', '--loader', embed.loader, '--out', embed.out, '--keys', embed.keys], options);
+  return call<SlotReport>(tool, ['build', ...files, ...repo], options);
 }
 
 /** Judges a disk's tables and slots, or one slot image, as the loader does and then block by block. `keys`: keys.json or a loader with keys. */
