@@ -27,18 +27,7 @@ export interface SlotBuild {
 /** Makes a slot image; what the tool says of it is also in `report`. */
 export function slotBuild(tool: SlotTool, build: SlotBuild, options: Options = {}): Promise<SlotReport> {
   const repo = build.repo === undefined ? [] : ['--repo', build.repo];
-  const files = [
-    '--tree',
-    build.tree,
-    '--spec',
-    build.spec,
-    '--out',
-    build.out,
-    '--report',
-    build.report,
-    '--commit',
-    build.commit,
-  ];
+  const files = ['--tree', build.tree, '--spec', build.spec, '--out', build.out, '--report', build.report, '--key', build.key];
   return call<SlotReport>(tool, ['build', ...files, ...repo], options);
 }
 
