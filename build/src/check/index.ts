@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+// The checks of `just check`, in order: quick ones first.
+import { moduleManifest } from '../commands/manifest.ts';
+import { loadConfig } from '../config/load.ts';
+import { checkBoundaries } from './boundaries.ts';
+import { type Check, outcome } from './check.ts';
+import { checkLicences } from './licences.ts';
+import { biome, clippy, rustFormat, types } from './tools.ts';
+import { checkUnsafe, counts } from './unsafe.ts';
+
+export const checks: readonly Check[] = [
+  { name: 'configuration', run: async ({ root, signal }) => (await loadConfig(root, { signal }), outcome([])) },
+  { name: 'module-manifest', run: async ({ root, signal }) => (await moduleManifest(root, signal), outcome([])) },
+  { name: 'licences', run: async ({ root }) => outcome(await checkLicences(root)) },
+  { name: 'imports', run: async ({ root }) => outcome(await checkBoundaries(root)) },
+  { name: 'unsafe', run: async ({ root }) => outcome(await checkUnsafe(root), await counts(root)) },
+  { name: 'types', run: types },
+  { name: 'biome', run: biome },
+  { name: 'rust-format', run: rustFormat },
+  { name: 'clippy', run: clippy },
+];
