@@ -111,10 +111,16 @@ describe('run-qemu without a terminal', () => {
     expect(output()).not.toContain('BdsDxe');
   });
 
-  it('counts instructions, under Secure Boot too', async () => {
-    const { ended, output } = await session([...command, '--icount', '--secure-boot']);
+  it('checks signatures when asked', async () => {
+    const { ended, output } = await session([...command, '--secure-boot']);
     expect(await ended).toBe(0);
     expect(output()).toMatch(/secure-boot=on/);
+  });
+
+  it('counts instructions', async () => {
+    const { ended, output } = await session([...command, '--icount', '--direct']);
+    expect(await ended).toBe(0);
+    expect(output()).toMatch(/^flatracoon: ready /m);
   });
 
   it('ends with 1 and the whole story when the system is not ready in time', async () => {

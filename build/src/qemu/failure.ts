@@ -28,12 +28,10 @@ export interface FailureStory {
 
 /** A guest that did not do what was awaited. */
 export class MachineFailure extends Error {
-  readonly story: FailureStory;
-
   constructor(story: FailureStory) {
+    // All of it is in the message; a property would be printed once more by whoever shows errors.
     super(tell(story));
     this.name = 'MachineFailure';
-    this.story = story;
   }
 }
 
