@@ -80,8 +80,10 @@ export async function retrust(node: Computer, change: TrustedKey & { readonly mi
 }
 
 /** Development builds are signed with the user's development keys. */
-async function keyOfTheBuild() {
-  return (await signingKeys({ configured: { where: 'a test' }, profile: 'dev', release: false, now: new Date() })).commit;
+async function keyOfTheBuild(): Promise<{ readonly public_key: string; readonly secret_file: string }> {
+  const { commit } = await signingKeys({ configured: { where: 'a test' }, profile: 'dev', release: false, now: new Date() });
+  if (commit.secret_file === undefined) throw new Error('development keys are files');
+  return { public_key: commit.public_key, secret_file: commit.secret_file };
 }
 
 async function strangersKey(folder: string): Promise<string> {
