@@ -15,5 +15,5 @@ export async function fsckErofs(image: string): Promise<readonly string[]> {
  * modes and contents.
  */
 export async function extractErofs(image: string, folder: string): Promise<void> {
-  await run('fsck.erofs', [`--extract=${folder}`, image]);
+  await run('fsck.erofs', [`--extract=${folder}`, '--preserve-perms', image]);
 }
