@@ -41,7 +41,6 @@ export async function resignSlot(node: Computer, slot: SlotName, difference: Dif
     spec: join(folder, 'spec.json'),
     out: image,
     report: join(folder, 'slot.json'),
-    commit: join(folder, 'commit'),
     key: difference.stranger === true ? await strangersKey(folder) : (await keyOfTheBuild()).secret_file,
   });
   const target = await node.disk.partition(`ROOT-${slot}`);
