@@ -252,32 +252,42 @@ impl Kernel {
         true
     }
 
-    /// The most important thread for this CPU; `keep` is the one it runs already.
-    fn candidate(&mut self, cpu: usize, keep: Option<Ref<Thread>>) -> Option<Ref<Thread>> {
+    /// The most important thread for this CPU; `keep` is the one it runs already. A thread that was handed to runs on
+    /// in the slice of who handed to it, so that two threads that talk do not keep their equals from running.
+    fn candidate(&mut self, cpu: usize, keep: Option<Ref<Thread>>, now_ns: u64) -> Option<Ref<Thread>> {
+        let in_slice = now_ns < self.cpus[cpu].slice_end_ns;
         if let Some(direct) = self.cpus[cpu].direct.take() {
-            let priority = self.priority_of(Some(direct));
-            if priority >= self.cpus[cpu].top() && priority > self.priority_of(keep) {
-                if let Some(keep) = keep {
-                    self.enqueue(cpu, keep, true);
-                }
+            let (priority, top) = (self.priority_of(Some(direct)), self.cpus[cpu].top());
+            if (priority > top || priority == top && in_slice) && priority > self.priority_of(keep) {
+                self.preempt(cpu, keep, now_ns);
                 return Some(direct);
             }
-            self.enqueue(cpu, direct, true);
+            self.enqueue(cpu, direct, in_slice);
         }
-        let top = self.cpus[cpu].top();
-        if top <= self.priority_of(keep) {
+        let (top, running) = (self.cpus[cpu].top(), self.priority_of(keep));
+        if top < running || top == running && in_slice || top.is_none() {
             return keep;
         }
-        if let Some(keep) = keep {
-            self.enqueue(cpu, keep, true);
-        }
+        self.preempt(cpu, keep, now_ns);
         let next = self.front(cpu, top?)?;
         self.dequeue(cpu, top?, next);
+        let left_ns = self.threads.get_mut(next).map_or(0, |t| core::mem::take(&mut t.slice_left_ns));
+        self.cpus[cpu].slice_end_ns = now_ns.saturating_add(if left_ns > 0 { left_ns } else { self.slice_ns });
         Some(next)
     }
 
+    /// The running thread makes place: it goes on first, for the rest of its slice, or last if the slice is over.
+    fn preempt(&mut self, cpu: usize, keep: Option<Ref<Thread>>, now_ns: u64) {
+        let Some(keep) = keep else { return };
+        let left_ns = self.cpus[cpu].slice_end_ns.saturating_sub(now_ns);
+        if let Some(t) = self.threads.get_mut(keep) {
+            t.slice_left_ns = left_ns;
+        }
+        self.enqueue(cpu, keep, left_ns > 0);
+    }
+
     /// Work that another CPU has waiting and that may run here.
-    fn steal(&mut self, cpu: usize) -> Option<Ref<Thread>> {
+    fn steal(&mut self, cpu: usize, now_ns: u64) -> Option<Ref<Thread>> {
         let others = (0..self.cpu_count).filter(|c| *c != cpu);
         let (from, priority, thread) = others
             .filter_map(|c| {
@@ -287,6 +297,7 @@ impl Kernel {
             })
             .max_by_key(|(_, priority, _)| *priority)?;
         self.dequeue(from, priority, thread);
+        self.cpus[cpu].slice_end_ns = now_ns.saturating_add(self.slice_ns);
         Some(thread)
     }
 
@@ -296,7 +307,7 @@ impl Kernel {
         let previous = self.cpus[cpu].current;
         let mut keep = previous.filter(|t| self.threads.get(*t).is_some_and(|t| t.state == State::Running(cpu)));
         let next = loop {
-            let Some(next) = self.candidate(cpu, keep).or_else(|| self.steal(cpu)) else { break None };
+            let Some(next) = self.candidate(cpu, keep, now_ns).or_else(|| self.steal(cpu, now_ns)) else { break None };
             if self.may_run(cpu, next, now_ns) {
                 break Some(next);
             }
@@ -308,6 +319,8 @@ impl Kernel {
                 machine::save_user(&mut old.user);
             }
             self.cpus[cpu].current = next;
+        }
+        if self.cpus[cpu].slice_end_ns <= now_ns {
             self.cpus[cpu].slice_end_ns = now_ns.saturating_add(self.slice_ns);
         }
         self.cpus[cpu].idle = next.is_none();
@@ -369,9 +382,6 @@ impl Kernel {
             let spent = self.payer(thread).and_then(|p| self.threads.get(p)).is_some_and(|p| p.budget_ns > 0 && p.left_ns == 0);
             if spent {
                 self.enqueue(cpu, thread, false);
-            } else if now_ns >= self.cpus[cpu].slice_end_ns {
-                self.cpus[cpu].slice_end_ns = now_ns.saturating_add(self.slice_ns);
-                self.rotate(cpu);
             }
         }
     }

@@ -77,6 +77,8 @@ pub struct Thread {
     pub period_ns: u64,
     pub left_ns: u64,
     pub replenish_ns: u64,
+    /// What is left of its time slice since it was preempted; 0 = it begins a new one.
+    pub slice_left_ns: u64,
     /// Whose budget its time is charged to while it works for a caller.
     pub payer: Option<Ref<Thread>>,
 
@@ -123,6 +125,7 @@ impl Thread {
             period_ns: 0,
             left_ns: 0,
             replenish_ns: 0,
+            slice_left_ns: 0,
             payer: None,
             previous: None,
             next: None,
