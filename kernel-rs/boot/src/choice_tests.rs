@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::testing::{Lines, TestDisk, bits};
-use alloc::format;
 
 fn two(a: u64, b: u64) -> TestDisk {
     TestDisk::new(&[("ROOT-A", a), ("ROOT-B", b)])
@@ -144,7 +143,7 @@ fn power_cut_after_every_write_of_the_count_down() {
             let after = disk.attributes();
             let expected = [[bits(1, 0, 1), bits(2, 1, 0)], [bits(1, 0, 1), bits(2, 0, 0)]];
             assert!(expected.iter().any(|wanted| after == wanted), "{broken} cut={cut} {after:x?} {lines:?}");
-            assert_eq!(won, Some(Letter::B), "{}", format!("{broken} cut={cut}"));
+            assert_eq!(won, Some(Letter::B), "{broken} cut={cut}");
         }
     }
 }

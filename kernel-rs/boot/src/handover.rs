@@ -207,7 +207,8 @@ unsafe extern "sysv64" {
 }
 
 // Aligned to its size, so that it lies in the one page that stays mapped while the tables change.
-// NXE before CR3, because the new tables use bit 63; PGE and PCIDE off, so that no translation of the firmware survives.
+// NXE before CR3, because the new tables use bit 63; PGE and PCIDE off, so that no translation of the firmware survives;
+// CET off, because its shadow stack stays behind.
 global_asm!(
     ".balign 64",
     ".globl loader_jump",
@@ -221,7 +222,7 @@ global_asm!(
     "or eax, 0x800", // NXE
     "wrmsr",
     "mov rax, cr4",
-    "and rax, 0xfffffffffffdff7f", // not PCIDE (17), not PGE (7)
+    "and rax, 0xffffffffff7dff7f", // not CET (23), not PCIDE (17), not PGE (7)
     "mov cr4, rax",
     "mov cr3, rdi",
     "mov rsp, rsi",

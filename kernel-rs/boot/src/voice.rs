@@ -46,10 +46,7 @@ impl Write for WithoutQuotes<'_, '_> {
 
 /// What a console gets for `c`: what is not printable ASCII could move a terminal's cursor, or the eye, elsewhere.
 pub fn printable(c: char) -> u8 {
-    match u8::try_from(c) {
-        Ok(byte @ 0x20..=0x7e) => byte,
-        _ => b'?',
-    }
+    if (' '..='~').contains(&c) { c as u8 } else { b'?' }
 }
 
 #[cfg(test)]
