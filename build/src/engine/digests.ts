@@ -20,6 +20,8 @@ export class Digests {
   readonly #file: string;
   readonly #kept: Map<string, Kept>;
   #changed = false;
+  /** Steps end side by side, and each saves: one after the other. */
+  #saving: Promise<void> = Promise.resolve();
 
   private constructor(file: string, kept: Map<string, Kept>) {
     this.#file = file;
@@ -35,12 +37,17 @@ export class Digests {
     }
   }
 
-  async save(): Promise<void> {
+  save(): Promise<void> {
+    this.#saving = this.#saving.then(() => this.#write());
+    return this.#saving;
+  }
+
+  async #write(): Promise<void> {
     if (!this.#changed) return;
+    this.#changed = false;
     await mkdir(dirname(this.#file), { recursive: true });
     await writeFile(`${this.#file}.${process.pid}`, JSON.stringify([...this.#kept]));
     await rename(`${this.#file}.${process.pid}`, this.#file);
-    this.#changed = false;
   }
 
   /** undefined when there is no such file. */

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // The OS tree, described (`tree.json`): kernel, bundle, programs, what says which release this is, and images/root-fs as it is.
 // Everything belongs to 0:0 with modes written here, so neither root nor the user's umask has a say.
-import { readdir, readlink, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Step } from '../engine/types.ts';
 import { InternalError } from '../errors.ts';
+import { withoutSections } from '../image/elf.ts';
 import { bundle } from '../toolchain/host-tools.ts';
 import { bundleFile } from './bundle.ts';
 import { writeJson } from './files.ts';
@@ -46,7 +47,7 @@ export function rootFsStep(build: Build): Step {
     outputs: [treeFile(build), ...Object.values(files), ...new Set(inRoot.map((one) => stripped(one.program)))],
     async run(context) {
       const tool = toolFile(build, 'bundle');
-      await bundle(tool, ['strip', kernelFile(build), context.temporary(files.kernel)], context);
+      await writeFile(context.temporary(files.kernel), withoutSections(await readFile(kernelFile(build)), kernelFile(build)));
       for (const program of new Set(inRoot.map((one) => one.program)))
         await bundle(tool, ['strip', programFile(build, program), context.temporary(stripped(program))], context);
       await writeFile(context.temporary(files.osRelease), osRelease(build));
