@@ -284,7 +284,9 @@ impl Serve for Supervisor {
     fn ready(&mut self, client: Badge) -> Result<(), Error> {
         let n = usize::try_from(client.0).ok().and_then(|n| n.checked_sub(1)).ok_or(Error::Unknown)?;
         let record = self.records.get_mut(n).ok_or(Error::Unknown)?;
-        if matches!(record.state, State::Starting { .. }) {
+        // A oneshot is up when its work is done, which only its end tells.
+        let kind = self.board.manifest.components.get(n).map(|c| c.kind);
+        if matches!(record.state, State::Starting { .. }) && kind == Some(Kind::Service) {
             record.state = State::Up;
         }
         Ok(())
@@ -297,14 +299,20 @@ impl Serve for Supervisor {
 /// Who calls whom, with the buffers between them.
 fn edges(manifest: &'static Manifest, pool: Pool) -> sys::Result<Vec<Edge>> {
     let mut edges = Vec::new();
-    let all = manifest.components.iter().enumerate().map(|(n, c)| (Some(n), c, pool));
-    for (client, component, pays) in all.chain([(None, &manifest.process, Pool(start::POOL))]) {
+    let mut add = |client, interface: &str, length, pays: Pool| {
+        let Some((server, interface)) = manifest.server_of(interface) else { return Ok(()) };
+        let buffer = if length > 0 { Some((pays.create_memory(length)?, length)) } else { None };
+        edges.push(Edge { client, server, interface, buffer });
+        sys::Result::Ok(())
+    };
+    for (n, component) in manifest.components.iter().enumerate() {
         for call in &component.calls {
-            let Some((server, interface)) = manifest.server_of(&call.interface) else { continue };
-            let length = call.buffer_bytes;
-            let buffer = if length > 0 { Some((pays.create_memory(length)?, length)) } else { None };
-            edges.push(Edge { client, server, interface, buffer });
+            add(Some(n), &call.interface, call.buffer_bytes, pool)?;
         }
+    }
+    // Its own, which needs no grant: it starts what the manifest says, and the manifest says where from.
+    if manifest.components.iter().any(|c| matches!(c.program, Program::Root(_))) {
+        add(None, api_file::NAME, api_file::BUFFER_BYTES, Pool(start::POOL))?;
     }
     Ok(edges)
 }
