@@ -64,7 +64,7 @@ describe('the argument list', () => {
       -blockdev {"node-name":"variables","driver":"raw","file":{"driver":"file","filename":"/t/VARS.fd"}}
       -blockdev {"node-name":"disk0-file","driver":"file","filename":"/t/disk.qcow2"}
       -blockdev {"node-name":"disk0","driver":"qcow2","file":"disk0-file"}
-      -device virtio-blk-pci,drive=disk0,serial=disk0,bootindex=0,werror=report,rerror=report"
+      -device virtio-blk-pci,drive=disk0,serial=disk0,bootindex=1,werror=report,rerror=report"
     `);
   });
 
@@ -102,7 +102,7 @@ describe('the argument list', () => {
       -blockdev {"node-name":"disk0","driver":"qcow2","file":"disk0-file"}
       -blockdev {"node-name":"disk0-log-file","driver":"file","filename":"/t/log"}
       -blockdev {"node-name":"disk0-logged","driver":"blklogwrites","log":"disk0-log-file","log-sector-size":512,"file":"disk0"}
-      -device virtio-blk-pci,drive=disk0-logged,serial=disk0,bootindex=0,werror=report,rerror=report"
+      -device virtio-blk-pci,drive=disk0-logged,serial=disk0,bootindex=1,werror=report,rerror=report"
     `);
   });
 
@@ -128,7 +128,7 @@ describe('the argument list', () => {
       -blockdev {"node-name":"disk0","driver":"qcow2","file":"disk0-file"}
       -blockdev {"node-name":"disk0-faults","driver":"blkdebug","image":"disk0","inject-error":[{"event":"write_aio","state":3,"errno":5,"once":false}],"set-state":[{"event":"write_aio","state":1,"new_state":2},{"event":"write_aio","state":2,"new_state":3}]}
       -blockdev {"node-name":"disk0-faulty","driver":"raw","file":"disk0-faults"}
-      -device virtio-blk-pci,drive=disk0-faulty,serial=disk0,bootindex=0,werror=stop,rerror=report"
+      -device virtio-blk-pci,drive=disk0-faulty,serial=disk0,bootindex=1,werror=stop,rerror=report"
     `);
   });
 

@@ -161,7 +161,7 @@ function disk(spec: DiskSpec, index: number): string[] {
     add('-logged', { driver: 'blklogwrites', log: `disk${index}-log-file`, 'log-sector-size': 512 });
   }
   const onError = spec.writeFault?.outcome === 'freeze' ? ',werror=stop' : ',werror=report';
-  return [...args, '-device', `virtio-blk-pci,drive=${top},serial=disk${index},bootindex=${index}${onError},rerror=report`];
+  return [...args, '-device', `virtio-blk-pci,drive=${top},serial=disk${index},bootindex=${index + 1}${onError},rerror=report`];
 }
 
 function faults(name: string, image: string, spec: DiskSpec): Record<string, unknown> {

@@ -78,7 +78,10 @@ async function launch(options: MachineOptions, folder: string, removeFolder: () 
       noteReset(event, console, spec.reset);
       deliver(event);
     };
-    const qmp = await Promise.race([Qmp.connect(spec.qmp!, { timeoutMs: controlMs, onEvent }), failWhenEnded(program, console)]);
+    const connected = Qmp.connect(spec.qmp!, { timeoutMs: controlMs, onEvent }).catch((error: unknown) =>
+      whyNoControl(program, console, error),
+    );
+    const qmp = await Promise.race([connected, failWhenEnded(program, console)]);
     const machine = new Machine({ name: options.name, console, command, logPath: transcript.path, program, qmp, release });
     deliver = (event) => machine.deliver(event);
     for (const event of early) machine.deliver(event);
@@ -133,6 +136,13 @@ function noteReset({ event, data }: QmpEvent, console: Console, reset: MachineSp
   const byGuest = data.guest === true && data.reason === 'guest-reset';
   if (event === 'SHUTDOWN' && byGuest && reset === 'end') console.note('the guest reset itself (triple fault or reboot)');
   if (event === 'RESET' && byGuest && reset === 'reboot') console.note('guest reset');
+}
+
+/** An emulator that is going closes its socket a moment before it is gone: then its own last words are the story. */
+async function whyNoControl(program: RunningProgram, console: Console, error: unknown): Promise<never> {
+  await Promise.race([program.ended, new Promise((resolve) => setTimeout(resolve, 1_000))]);
+  if (program.child.exitCode !== null || program.child.signalCode !== null) return failWhenEnded(program, console);
+  throw error;
 }
 
 async function failWhenEnded(program: RunningProgram, console: Console): Promise<never> {
