@@ -307,6 +307,7 @@ impl Kernel {
 
     /// The thread works for nobody any more.
     fn finish_reply(&mut self, thread: Ref<Thread>) {
+        self.settle(thread);
         if let Some(t) = self.threads.get_mut(thread) {
             (t.reply, t.payer, t.lent) = (None, None, 0);
         }

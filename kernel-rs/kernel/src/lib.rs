@@ -16,6 +16,8 @@ mod objects;
 mod queue;
 mod root;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 use abi::error::Error;
 use alarm::Alarms;

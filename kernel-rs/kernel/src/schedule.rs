@@ -214,6 +214,14 @@ impl Kernel {
         }
     }
 
+    /// Charges a running server's time to its caller before it stops working for it.
+    pub(crate) fn settle(&mut self, thread: Ref<Thread>) {
+        let limited = self.payer(thread).filter(|p| *p != thread).and_then(|p| self.threads.get(p)).is_some_and(|p| p.budget_ns > 0);
+        if limited && self.cpus[self.here].current == Some(thread) {
+            self.account(self.here, machine::now_ns());
+        }
+    }
+
     /// Who pays for a thread's time: its caller if that still lives, else itself.
     fn payer(&self, thread: Ref<Thread>) -> Option<Ref<Thread>> {
         let t = self.threads.get(thread)?;

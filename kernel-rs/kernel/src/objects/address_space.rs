@@ -257,7 +257,8 @@ impl Kernel {
         Ok(Flow::NOTHING)
     }
 
-    /// Copies bytes out of a space, wherever its pages are. `false` if a page is missing or a device's.
+    /// Copies bytes out of a space, wherever its pages are: what a person is to read, never an operation's arguments. `false` if a page is missing or a device's.
+    #[cfg(any(feature = "debug", test))]
     pub(crate) fn read_space(&self, space: Ref<Space>, address: u64, bytes: &mut [u8]) -> bool {
         let Some(table) = self.spaces.get(space).and_then(|s| s.table.as_ref()) else { return false };
         let mut done = 0;

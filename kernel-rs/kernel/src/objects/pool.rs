@@ -135,15 +135,10 @@ impl Kernel {
     }
 
     pub(crate) fn new_space(&mut self, pool: Ref<Pool>) -> Result<Ref<Space>, Error> {
+        self.can_pay(pool, 1 + self.object_cost::<Space>(pool)?)?;
+        let table = machine::memory::PageTable::new(&mut self.frames).ok_or(Error::NoQuota)?;
         self.charge(pool, 1)?;
-        let table = machine::memory::PageTable::new(&mut self.frames);
-        match table.ok_or(Error::NoQuota).and_then(|table| self.create(pool, Space::new(pool, table))) {
-            Ok(space) => Ok(space),
-            Err(error) => {
-                self.refund(pool, 1);
-                Err(error)
-            }
-        }
+        self.create(pool, Space::new(pool, table))
     }
 
     pub(crate) fn new_table(&mut self, pool: Ref<Pool>, slots: u32) -> Result<Ref<Table>, Error> {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! A fixed-length array in frames of its own: one index frame, then the elements. The owner pays for [`Array::cost`].
+//! A fixed-length array in frames of its own: an index frame and frames of elements, or, if they fit, one frame of
+//! elements alone. The owner pays for [`Array::cost`].
 
 use super::FRAME_BYTES;
 use super::frames::{ARRAY, Frames, View};
@@ -11,7 +12,8 @@ const MAX_PAGES: u32 = (FRAME_BYTES / 4) as u32;
 /// `T` is moved in and out of frames bit by bit and never dropped.
 pub struct Array<T> {
     view: View,
-    index: u32,
+    /// The index frame, or the only frame of elements.
+    first: u32,
     length: u32,
     of: PhantomData<T>,
 }
@@ -26,7 +28,19 @@ impl<T: Copy> Array<T> {
 
     /// Frames that an array of this length takes.
     pub const fn cost(length: u32) -> u32 {
-        1 + Self::pages(length)
+        match Self::pages(length) {
+            pages @ 0..=1 => pages,
+            pages => 1 + pages,
+        }
+    }
+
+    /// The frame of elements number `page`.
+    fn page(&self, page: u32) -> u32 {
+        if Self::pages(self.length) == 1 {
+            return self.first;
+        }
+        // SAFETY: 1. the index frame belongs to this array alone; 2. `new` filled it for every page below `length`.
+        unsafe { (self.view.pointer(self.first) as *const u32).add(page as usize).read() }
     }
 
     /// An array filled with `value`. `None` if the frames are not there or the length is over `MAX_LENGTH`; nothing is
@@ -36,18 +50,21 @@ impl<T: Copy> Array<T> {
         if length > Self::MAX_LENGTH || frames.free() < Self::cost(length) {
             return None;
         }
-        let index = frames.take(ARRAY)?;
-        let array = Array { view: frames.view(), index, length, of: PhantomData };
-        for page in 0..Self::pages(length) {
-            let frame = frames.take(ARRAY).expect("counted above");
-            let first = array.view.pointer(frame) as *mut T;
+        let pages = Self::pages(length);
+        let first = if pages == 0 { 0 } else { frames.take(ARRAY)? };
+        let array = Array { view: frames.view(), first, length, of: PhantomData };
+        for page in 0..pages {
+            let frame = if pages == 1 { first } else { frames.take(ARRAY).expect("counted above") };
+            let elements = array.view.pointer(frame) as *mut T;
             for n in 0..Self::PER_PAGE as usize {
                 // SAFETY: 1. the frame was just taken for this array; 2. PER_PAGE elements fit in it; 3. a frame is
                 // aligned for T (asserted).
-                unsafe { first.add(n).write(value) };
+                unsafe { elements.add(n).write(value) };
             }
-            // SAFETY: 1. the index frame is this array's; 2. `page` is below MAX_PAGES.
-            unsafe { (array.view.pointer(index) as *mut u32).add(page as usize).write(frame) };
+            if pages > 1 {
+                // SAFETY: 1. the index frame is this array's; 2. `page` is below MAX_PAGES.
+                unsafe { (array.view.pointer(first) as *mut u32).add(page as usize).write(frame) };
+            }
         }
         Some(array)
     }
@@ -64,12 +81,10 @@ impl<T: Copy> Array<T> {
         if n >= self.length {
             return None;
         }
-        // SAFETY: 1. the index frame belongs to this array, and `new` filled it up to `length`; 2. elements of a page
-        // lie within it; 3. no other type reaches frames of an array, and no two arrays share one.
-        unsafe {
-            let frame = (self.view.pointer(self.index) as *const u32).add((n / Self::PER_PAGE) as usize).read();
-            Some((self.view.pointer(frame) as *mut T).add((n % Self::PER_PAGE) as usize))
-        }
+        let elements = self.view.pointer(self.page(n / Self::PER_PAGE)) as *mut T;
+        // SAFETY: 1. elements of a page lie within it; 2. no other type reaches frames of an array, and no two arrays
+        // share one.
+        Some(unsafe { elements.add((n % Self::PER_PAGE) as usize) })
     }
 
     pub fn get(&self, n: u32) -> Option<&T> {
@@ -84,12 +99,13 @@ impl<T: Copy> Array<T> {
 
     /// Gives the frames back; as many as [`Array::cost`] said.
     pub fn destroy(self, frames: &mut Frames) -> u32 {
-        for page in 0..Self::pages(self.length) {
-            // SAFETY: 1. as `place`.
-            let frame = unsafe { (self.view.pointer(self.index) as *const u32).add(page as usize).read() };
-            frames.give(frame, ARRAY);
+        let pages = Self::pages(self.length);
+        for page in 0..pages {
+            frames.give(self.page(page), ARRAY);
         }
-        frames.give(self.index, ARRAY);
+        if pages > 1 {
+            frames.give(self.first, ARRAY);
+        }
         Self::cost(self.length)
     }
 }

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! Priorities, slices, budgets.
+
+use super::*;
+
+const SLICE_NS: u64 = 10_000_000;
+
+/// A thread for CPU 1 that is ready; returns its object, to compare with who runs.
+fn ready(w: &mut World, priority: u64, budget_us: u64, period_us: u64) -> (Handle, machine::memory::Ref<crate::objects::Thread>) {
+    let (t, m) = (w.create(Kind::Thread), w.memory(1));
+    w.root(Op::ThreadConfigure, t, &[SPACE.0 as u64, TABLE.0 as u64, 0, m.0 as u64]).ok();
+    w.root(Op::ThreadSchedule, t, &[priority, budget_us, period_us, 1]).ok();
+    w.root(Op::ThreadStart, t, &[0x40_0000, 0]).ok();
+    let thread = w.kernel.cpus[0].current.unwrap();
+    let table = w.kernel.threads.get(thread).unwrap().table.unwrap();
+    let slot = w.kernel.slot(table, t).unwrap();
+    (t, machine::memory::Ref::from_raw(slot.object).unwrap())
+}
+
+#[test]
+fn the_highest_priority_runs_and_is_preempted_by_a_higher_one() {
+    let mut w = World::new();
+    let (_, low) = ready(&mut w, 50, 0, 0);
+    w.enter(1, Event::Kick);
+    assert_eq!(w.kernel.cpus[1].current, Some(low));
+    machine::fake(|m| m.kicked.clear());
+    let (_, high) = ready(&mut w, 60, 0, 0);
+    assert!(machine::fake(|m| m.kicked.contains(&1)));
+    w.enter(1, Event::Kick);
+    assert_eq!(w.kernel.cpus[1].current, Some(high));
+}
+
+#[test]
+fn equals_take_turns_when_their_slices_end() {
+    let mut w = World::new();
+    let (_, a) = ready(&mut w, 50, 0, 0);
+    let (_, b) = ready(&mut w, 50, 0, 0);
+    w.enter(1, Event::Kick);
+    assert_eq!(w.kernel.cpus[1].current, Some(a));
+    assert_eq!(machine::fake(|m| m.timer_ns), Some(SLICE_NS));
+    w.timer(1, SLICE_NS - 1);
+    assert_eq!(w.kernel.cpus[1].current, Some(a));
+    w.timer(1, SLICE_NS);
+    assert_eq!(w.kernel.cpus[1].current, Some(b));
+    w.timer(1, 2 * SLICE_NS);
+    assert_eq!(w.kernel.cpus[1].current, Some(a));
+}
+
+#[test]
+fn a_thread_that_is_preempted_often_does_not_get_a_new_slice_each_time() {
+    let mut w = World::new();
+    let n = w.create(Kind::Notification);
+    let (_, a) = ready(&mut w, 50, 0, 0);
+    let (_, b) = ready(&mut w, 50, 0, 0);
+    ready(&mut w, 90, 0, 0);
+    w.enter(1, Event::Kick);
+    let mut ran = Vec::new();
+    for step in 1..30 {
+        // The important thread runs briefly every 4 ms.
+        assert_eq!(w.call(1, Op::Wait, n, &[FOREVER]), None);
+        ran.push(w.kernel.cpus[1].current);
+        machine::fake(|m| m.now_ns = step * 4_000_000);
+        w.root(Op::Signal, n, &[1]).ok();
+        w.enter(1, Event::Kick);
+    }
+    assert!(ran.contains(&Some(a)) && ran.contains(&Some(b)), "{ran:?}");
+}
+
+#[test]
+fn yield_lets_an_equal_run() {
+    let mut w = World::new();
+    let (_, a) = ready(&mut w, 50, 0, 0);
+    let (_, b) = ready(&mut w, 50, 0, 0);
+    w.enter(1, Event::Kick);
+    assert_eq!(w.kernel.cpus[1].current, Some(a));
+    assert_eq!(w.call(1, Op::Yield, Handle::NULL, &[]), None);
+    assert_eq!(w.kernel.cpus[1].current, Some(b));
+}
+
+#[test]
+fn a_spent_budget_stops_the_thread_until_its_next_period() {
+    let mut w = World::new();
+    let (_, a) = ready(&mut w, 50, 1000, 5000);
+    w.enter(1, Event::Kick);
+    assert_eq!(w.kernel.cpus[1].current, Some(a));
+    assert_eq!(machine::fake(|m| m.timer_ns), Some(1_000_000));
+    assert!(!w.timer(1, 1_000_000), "throttled");
+    assert!(!w.timer(1, 4_999_999));
+    assert!(w.timer(1, 5_000_000), "the next period");
+    assert!(!w.timer(1, 6_000_000));
+}
+
+#[test]
+fn a_server_runs_on_its_callers_budget() {
+    let mut w = World::new();
+    let endpoint = w.create(Kind::Endpoint);
+    let (_, server) = ready(&mut w, 40, 0, 0);
+    w.enter(1, Event::Kick);
+    w.call(1, Op::Receive, endpoint, &[FOREVER]);
+    let (_, client) = ready(&mut w, 50, 1000, 5000);
+    assert!(w.enter(1, Event::Kick));
+    machine::fake(|m| m.now_ns = 300_000);
+    w.call(1, Op::Call, endpoint, &[0]);
+    assert_eq!(w.kernel.cpus[1].current, Some(server), "handed over at once");
+    machine::fake(|m| m.now_ns = 900_000);
+    w.call(1, Op::ReplyReceive, endpoint, &[0]);
+    assert_eq!(w.kernel.cpus[1].current, Some(client), "and back");
+    assert_eq!(w.kernel.threads.get(client).unwrap().left_ns, 100_000, "0.9 of 1 ms are gone");
+    assert!(!w.timer(1, 1_000_000), "throttled");
+}
+
+#[test]
+fn a_caller_that_cannot_pay_does_not_hold_up_its_server() {
+    let mut w = World::new();
+    let endpoint = w.create(Kind::Endpoint);
+    let (_, server) = ready(&mut w, 40, 0, 0);
+    w.enter(1, Event::Kick);
+    w.call(1, Op::Receive, endpoint, &[FOREVER]);
+    ready(&mut w, 50, 1000, 5000);
+    w.enter(1, Event::Kick);
+    w.call(1, Op::Call, endpoint, &[0]);
+    assert!(w.timer(1, 1_000_000));
+    assert_eq!(w.kernel.cpus[1].current, Some(server));
+    assert_eq!(w.kernel.threads.get(server).unwrap().effective_priority(), 40, "on its own priority");
+}
+
+#[test]
+fn an_idle_cpu_takes_work_from_a_busy_one() {
+    let mut w = World::new();
+    let (_, _) = ready(&mut w, 50, 0, 0);
+    let (free, second) = ready(&mut w, 50, 0, 0);
+    w.enter(1, Event::Kick);
+    w.root(Op::ThreadSchedule, free, &[50, 0, 0, FOREVER]).ok();
+    let on: Vec<_> = [2, 3].into_iter().filter(|c| w.enter(*c, Event::Kick)).collect();
+    assert_eq!(on.len(), 1);
+    assert_eq!(w.kernel.cpus[on[0]].current, Some(second));
+}
