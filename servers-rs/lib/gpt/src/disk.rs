@@ -125,9 +125,10 @@ impl Disk {
 
     /// Where the entries of the copy that is not `good` belong: where they are if it is whole, else beside its header.
     fn other_entries_lba(&self, good: &Table, source: Source) -> Result<u64, ChangeError> {
-        let (other, header) = match source {
-            Source::Primary => (&self.backup, good.header()),
-            Source::Backup => (&self.primary, good.header()),
+        let header = good.header();
+        let other = match source {
+            Source::Primary => &self.backup,
+            Source::Backup => &self.primary,
         };
         if let Ok(other) = other
             && other.header().my_lba == header.alternate_lba

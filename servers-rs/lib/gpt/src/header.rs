@@ -93,7 +93,7 @@ impl Header {
             return Err(Fault::UsableRange { first: self.first_usable, last: self.last_usable });
         }
         let (count, bytes) = (self.entry_count, self.entry_bytes);
-        if count == 0 || count > MAX_ENTRIES || bytes < 128 || bytes > MAX_ENTRY_BYTES || !bytes.is_power_of_two() {
+        if !(1..=MAX_ENTRIES).contains(&count) || !(128..=MAX_ENTRY_BYTES).contains(&bytes) || !bytes.is_power_of_two() {
             return Err(Fault::EntryShape { count, bytes });
         }
         let first = self.entries_lba;

@@ -31,7 +31,7 @@ pub fn slot_name(text: &str) -> Result<String, String> {
 /// A file that was looked into.
 pub enum Found {
     /// It has a partition table that can be read.
-    Disk { input: Input, disk: Disk },
+    Disk { input: Input, disk: Box<Disk> },
     Slot(Input),
 }
 
@@ -43,7 +43,7 @@ impl Place {
         }
         let disk = Disk::read(&mut input);
         match (disk.table().is_ok(), disk.protective_mbr || self.slot.is_some()) {
-            (true, _) => Ok(Found::Disk { input, disk }),
+            (true, _) => Ok(Found::Disk { input, disk: Box::new(disk) }),
             (false, false) => Ok(Found::Slot(input)),
             (false, true) => Err(damaged(&disk)),
         }

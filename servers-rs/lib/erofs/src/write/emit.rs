@@ -17,13 +17,12 @@ pub trait Contents {
     fn read(&mut self, entry: usize, offset: u64, out: &mut [u8]) -> Result<(), Self::Error>;
 }
 
+/// Takes the image's bytes as they are made.
+type Output<'a, E> = dyn FnMut(&[u8]) -> Result<(), E> + 'a;
+
 impl Plan {
     /// Streams the image to `out` in whole blocks. The first error of `contents` or `out` ends it.
-    pub fn write<C: Contents>(
-        &self,
-        contents: &mut C,
-        out: &mut dyn FnMut(&[u8]) -> Result<(), C::Error>,
-    ) -> Result<(), C::Error> {
+    pub fn write<C: Contents>(&self, contents: &mut C, out: &mut Output<'_, C::Error>) -> Result<(), C::Error> {
         out(&self.metadata(contents)?)?;
         let mut buffer = vec![0u8; CHUNK_BYTES];
         for node in self.nodes.iter().filter(|node| node.data_blocks() > 0) {
@@ -42,15 +41,15 @@ impl Plan {
         node: &Node,
         contents: &mut C,
         buffer: &mut [u8],
-        out: &mut dyn FnMut(&[u8]) -> Result<(), C::Error>,
+        out: &mut Output<'_, C::Error>,
     ) -> Result<(), C::Error> {
         let mut offset = 0;
         while offset < node.size {
             let length = usize::try_from(node.size - offset).unwrap_or(usize::MAX).min(buffer.len());
-            let end = length.next_multiple_of(BLOCK);
-            let (Some(data), offset_now) = (buffer.get_mut(..end), offset) else { return Ok(()) };
+            // The buffer is a whole number of blocks, so the rounded length is still in it.
+            let Some(data) = buffer.get_mut(..length.next_multiple_of(BLOCK)) else { return Ok(()) };
             let (front, padding) = data.split_at_mut(length);
-            contents.read(node.entry, offset_now, front)?;
+            contents.read(node.entry, offset, front)?;
             padding.fill(0);
             out(data)?;
             offset += length as u64;

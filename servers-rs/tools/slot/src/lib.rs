@@ -1,1 +1,0 @@
-// SPDX-License-Identifier: PMPL-1.0-or-later
