@@ -167,10 +167,10 @@ pub fn kick(cpu: usize) {
     }
 }
 
-/// The one lock of the kernel, first come first served: who holds it may touch the state in it.
+/// The one lock of the kernel: who holds it may touch the state in it. It is not first come, first served: on a virtual
+/// machine whose CPUs are not always running, a queue would wait for whoever sleeps at its head.
 pub struct KernelLock<T> {
-    next: AtomicU32,
-    serving: AtomicU32,
+    held: AtomicBool,
     state: UnsafeCell<Option<T>>,
 }
 
@@ -179,7 +179,7 @@ unsafe impl<T: Send> Sync for KernelLock<T> {}
 
 impl<T> KernelLock<T> {
     pub const fn new() -> KernelLock<T> {
-        KernelLock { next: AtomicU32::new(0), serving: AtomicU32::new(0), state: UnsafeCell::new(None) }
+        KernelLock { held: AtomicBool::new(false), state: UnsafeCell::new(None) }
     }
 
     /// Puts the state in, before anyone uses it.
@@ -188,15 +188,16 @@ impl<T> KernelLock<T> {
     }
 
     fn locked<R>(&self, act: impl FnOnce(&mut Option<T>) -> R) -> R {
-        let ticket = self.next.fetch_add(1, Relaxed);
-        while self.serving.load(Acquire) != ticket {
-            answer();
-            core::hint::spin_loop();
+        while self.held.swap(true, Acquire) {
+            while self.held.load(Relaxed) {
+                answer();
+                core::hint::spin_loop();
+            }
         }
-        // SAFETY: 1. this CPU's ticket is served: nobody else is here; 2. interrupts are off, so this CPU does not come
+        // SAFETY: 1. this CPU holds the lock: nobody else is here; 2. interrupts are off, so this CPU does not come
         // here twice; a panic never comes back.
         let result = act(unsafe { &mut *self.state.get() });
-        self.serving.store(ticket.wrapping_add(1), Release);
+        self.held.store(false, Release);
         result
     }
 
