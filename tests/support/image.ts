@@ -14,13 +14,24 @@ export function machineFolder(name: string): string {
   return join(root, 'out', 'test', 'machines', name.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 100));
 }
 
-export async function imageForTests(
-  kind: TestImage,
-  profile: Profile,
-): Promise<{ readonly path: string; readonly format: 'raw' | 'qcow2' }> {
+interface Image {
+  readonly path: string;
+  readonly format: 'raw' | 'qcow2';
+}
+
+/** Tests of one file run side by side and want the same image. */
+const making = new Map<string, Promise<Image>>();
+
+export async function imageForTests(kind: TestImage, profile: Profile): Promise<Image> {
   const built = existing(artifactsOf(root, profile).image, profile);
   if (kind === 'fresh') return { path: built, format: 'raw' };
   const version = `${profile}-${Math.round(statSync(built).mtimeMs)}`;
+  const known = making.get(version) ?? bothSlots(built, version);
+  making.set(version, known);
+  return known;
+}
+
+async function bothSlots(built: string, version: string): Promise<Image> {
   const path = join(folder, `both-slots-${version}.qcow2`);
   if (!existsSync(path)) {
     mkdirSync(folder, { recursive: true });
