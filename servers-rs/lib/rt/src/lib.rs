@@ -10,6 +10,7 @@
 //! | [`child`] | another program: loaded, given its capabilities, started, destroyed (root and process only) |
 //! | [`thread`], [`sync`] | a further thread in this program, and what the two share |
 //! | [`clock`] | time |
+//! | [`provoke`] | faults on purpose, for test programs |
 //!
 //! It adds no policy: what a program may do is what its manifest entry says.
 #![no_std]
@@ -27,6 +28,7 @@ mod entry;
 mod heap;
 pub mod log;
 pub mod memory;
+pub mod provoke;
 pub mod start;
 pub mod sync;
 pub mod thread;

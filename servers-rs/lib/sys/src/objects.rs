@@ -135,13 +135,13 @@ pub fn debug_log(line: &[u8]) -> Result<()> {
 pub fn debug_dump() -> Result<()> {
     invoke(Op::DebugDump, Handle::NULL, [0; 5]).map(drop)
 }
-/// A number that need not be an operation, for tests of refusals.
-///
-/// # Safety
-/// If it is an operation: what `call::invoke_any` asks.
-pub unsafe fn raw(number: u64, handle: Handle, arguments: [u64; 5]) -> Result<[u64; 6]> {
-    // SAFETY: the caller's promise.
-    unsafe { invoke_any(number, handle, arguments) }
+/// Calls a number that is no operation; for tests of the refusal. `None`: it is one, and was not called.
+pub fn call_unknown(number: u64) -> Option<Result<()>> {
+    if Op::from_u64(number).is_some() {
+        return None;
+    }
+    // SAFETY: the kernel refuses a number that is not in its table.
+    Some(unsafe { invoke_any(number, Handle::NULL, [0; 5]) }.map(drop))
 }
 
 impl Endpoint {
@@ -301,6 +301,10 @@ impl Thread {
     pub unsafe fn start(self, rip: u64, rsp: u64, argument: u64) -> Result<()> {
         // SAFETY: the caller's promise.
         unsafe { invoke_any(Op::ThreadStart as u64, self.0, [rip, rsp, argument, 0, 0]) }.map(drop)
+    }
+    /// Destroys the thread, wherever it is. Its stack and its locks stay as they are.
+    pub fn end(self) -> Result<()> {
+        invoke(Op::Destroy, self.0, [0; 5]).map(drop)
     }
     pub fn stop(self) -> Result<()> {
         invoke(Op::ThreadStop, self.0, [0; 5]).map(drop)
