@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! What a death looks like on the console: `SERVER-FAULT {json}`, with a back-trace where the bundle has symbols.
+//! What a death looks like on the console: the registers and a back-trace for a person, then `SERVER-FAULT {json}` for a
+//! machine. Each line fits into one of the kernel's debug console (256 bytes), where lines go without a log server.
 
 use abi::fault::Cause;
 use alloc::string::String;
@@ -12,7 +13,14 @@ use sys::Rights;
 /// Frames of a back-trace.
 const MAX_FRAMES: usize = 16;
 /// Room for the longest line, so that writing one allocates nothing.
-pub const LINE_BYTES: usize = 4096;
+pub const LINE_BYTES: usize = 512;
+/// Of a function's name; generic ones are longer than a line.
+const NAME_BYTES: usize = 90;
+/// Order of the registers in a fault's message, from word 3 on.
+const REGISTERS: [&str; 18] = [
+    "rip", "rsp", "rflags", "rbp", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+];
+const REGISTERS_A_LINE: usize = 6;
 
 /// Why a component is dead.
 #[derive(Clone, Copy, Debug)]
@@ -24,72 +32,103 @@ pub enum Death {
     Silent { ms: u32 },
 }
 
-/// Order of the registers in a fault's message, from word 3 on.
-const REGISTERS: [&str; 18] = [
-    "rip", "rsp", "rflags", "rbp", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-];
-
-/// Writes the line into `line`. `names` is the component's symbol table, empty in production.
-pub fn write(line: &mut String, name: &str, death: &Death, deaths: u32, child: Option<&Child>, names: &[u8]) {
-    line.clear();
-    // Names are checked by the orchestrator, but a quote would break whoever reads the line.
-    let name = name.split('"').next().unwrap_or("");
-    let _ = write!(line, "SERVER-FAULT {{\"name\":\"{name}\",");
-    match death {
-        Death::Exit(code) => drop(write!(line, "\"cause\":\"exit\",\"code\":{code}")),
-        Death::Silent { ms } => drop(write!(line, "\"cause\":\"not ready\",\"after_ms\":{ms}")),
-        Death::Fault(words) => fault(line, words, child, names),
-    }
-    let _ = write!(line, ",\"deaths\":{deaths}}}");
+/// A dead component.
+#[derive(Clone, Copy)]
+pub struct Victim<'a> {
+    pub name: &'a str,
+    pub death: &'a Death,
+    /// Deaths in the current window, this one included.
+    pub deaths: u32,
+    pub child: Option<&'a Child>,
+    /// Its symbol table, empty in production.
+    pub names: &'a [u8],
 }
 
-fn fault(line: &mut String, words: &[u64; 21], child: Option<&Child>, names: &[u8]) {
-    let [cause, address, error, rip, _, _, rbp, ..] = *words;
-    let cause = u8::try_from(cause).ok().and_then(Cause::from_vector).map_or("unknown", Cause::name);
-    let _ = write!(line, "\"cause\":\"{cause}\",\"address\":\"{address:#x}\",\"error\":{error},\"rip\":\"{rip:#x}\"");
-    if let Some((symbol, offset)) = symbols::lookup(names, rip) {
-        let _ = write!(line, ",\"symbol\":\"{symbol}+{offset:#x}\"");
+/// Calls `say` with each line; `line` is room to write in.
+pub fn tell(it: &Victim<'_>, line: &mut String, mut say: impl FnMut(&str)) {
+    if let Death::Fault(words) = it.death {
+        registers(it, words, line, &mut say);
+        trace(it, words, line, &mut say);
     }
-    line.push_str(",\"registers\":{");
-    for (n, (register, value)) in REGISTERS.iter().zip(words.iter().skip(3)).enumerate() {
-        let _ = write!(line, "{}\"{register}\":\"{value:#x}\"", if n == 0 { "" } else { "," });
-    }
-    line.push('}');
-    if let Some(child) = child.filter(|_| !names.is_empty()) {
-        line.push_str(",\"trace\":[");
-        trace(child, rbp, |n, at| {
-            let comma = if n == 0 { "" } else { "," };
-            let _ = match symbols::lookup(names, at) {
-                Some((symbol, offset)) => write!(line, "{comma}\"{at:#x} {symbol}+{offset:#x}\""),
-                None => write!(line, "{comma}\"{at:#x}\""),
-            };
-        });
-        line.push(']');
+    line.clear();
+    machine_line(it, line);
+    say(line);
+}
+
+fn registers(it: &Victim<'_>, words: &[u64; 21], line: &mut String, say: &mut dyn FnMut(&str)) {
+    let values = words.get(3..).unwrap_or(&[]);
+    for (names, values) in REGISTERS.chunks(REGISTERS_A_LINE).zip(values.chunks(REGISTERS_A_LINE)) {
+        line.clear();
+        let _ = write!(line, "process: {}:", it.name);
+        for (name, value) in names.iter().zip(values) {
+            let _ = write!(line, " {name}={value:#x}");
+        }
+        say(line);
     }
 }
 
 /// Follows frame pointers through the dead component's stack; whatever stands there, it ends.
-fn trace(child: &Child, mut frame: u64, mut each: impl FnMut(usize, u64)) {
+fn trace(it: &Victim<'_>, words: &[u64; 21], line: &mut String, say: &mut dyn FnMut(&str)) {
+    let [_, _, _, rip, _, _, mut frame, ..] = *words;
+    let mut each = |n: usize, at: u64| {
+        line.clear();
+        let _ = write!(line, "process: {}: #{n} {at:#x} ", it.name);
+        symbol(line, it.names, at);
+        say(line);
+    };
+    if it.names.is_empty() {
+        return;
+    }
+    each(0, rip);
+    let Some(child) = it.child else { return };
     let Ok(stack) = Shared::map(child.stack, child.stack_bytes, Rights::READ) else { return };
     let bottom = layout::STACK_TOP - child.stack_bytes;
-    for n in 0..MAX_FRAMES {
+    for n in 1..MAX_FRAMES {
         let Some(offset) = frame.checked_sub(bottom).filter(|_| frame < layout::STACK_TOP) else { return };
         let mut pair = [0; 16];
         if stack.read(offset as usize, &mut pair).is_none() {
             return;
         }
-        let (next, back) = pair.split_at(8);
         let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
-        let back = word(back);
+        let (next, back) = (word(pair.split_at(8).0), word(pair.split_at(8).1));
         if back == 0 {
             return;
         }
         each(n, back);
         // Frames lie one above the other; anything else is no chain.
-        if word(next) <= frame {
+        if next <= frame {
             return;
         }
-        frame = word(next);
+        frame = next;
+    }
+}
+
+fn machine_line(it: &Victim<'_>, line: &mut String) {
+    // The orchestrator checks names, but a quote would break whoever reads the line.
+    let name = it.name.split('"').next().unwrap_or("");
+    let _ = write!(line, "SERVER-FAULT {{\"name\":\"{name}\",");
+    let _ = match it.death {
+        Death::Exit(code) => write!(line, "\"cause\":\"exit\",\"code\":{code}"),
+        Death::Silent { ms } => write!(line, "\"cause\":\"not ready\",\"after_ms\":{ms}"),
+        Death::Fault([cause, address, error, rip, ..]) => {
+            let cause = u8::try_from(*cause).ok().and_then(Cause::from_vector).map_or("unknown", Cause::name);
+            let _ = write!(line, "\"cause\":\"{cause}\",\"address\":\"{address:#x}\",\"error\":{error},\"rip\":\"{rip:#x}\"");
+            if symbols::lookup(it.names, *rip).is_some() {
+                line.push_str(",\"symbol\":\"");
+                symbol(line, it.names, *rip);
+                line.push('"');
+            }
+            Ok(())
+        }
+    };
+    let _ = write!(line, ",\"deaths\":{}}}", it.deaths);
+}
+
+/// `function+0x10`, or nothing.
+fn symbol(line: &mut String, names: &[u8], at: u64) {
+    if let Some((name, offset)) = symbols::lookup(names, at) {
+        let end = (0..=NAME_BYTES.min(name.len())).rev().find(|&n| name.is_char_boundary(n)).unwrap_or(0);
+        let _ = write!(line, "{}+{offset:#x}", name.get(..end).unwrap_or(""));
     }
 }
 
@@ -97,27 +136,39 @@ fn trace(child: &Child, mut frame: u64, mut each: impl FnMut(usize, u64)) {
 mod tests {
     use super::*;
     use alloc::string::ToString;
+    use alloc::vec::Vec;
+
+    fn lines(name: &str, death: Death, names: &[u8]) -> Vec<String> {
+        let mut all = Vec::new();
+        tell(&Victim { name, death: &death, deaths: 2, child: None, names }, &mut String::new(), |line| all.push(line.into()));
+        all
+    }
 
     #[test]
-    fn a_fault_names_cause_address_and_function() {
-        let names = symbols::encode(alloc::vec![(0x401000, "virtio_blk::device::read".to_string())]);
-        let mut words = [0; 21];
-        words[..4].copy_from_slice(&[14, 0xdead, 6, 0x401010]);
-        let mut line = String::new();
-        write(&mut line, "virtio-blk", &Death::Fault(words), 2, None, &names);
-        let start = "SERVER-FAULT {\"name\":\"virtio-blk\",\"cause\":\"page fault\",\"address\":\"0xdead\",\"error\":6,\"rip\":\"0x401010\",";
-        assert!(line.starts_with(start), "{line}");
-        assert!(line.contains("\"symbol\":\"virtio_blk::device::read+0x10\""), "{line}");
-        assert!(line.ends_with("\"deaths\":2}"), "{line}");
-        assert_eq!(line.matches('{').count(), line.matches('}').count());
+    fn a_fault_names_cause_address_and_function_and_shows_all_registers() {
+        let long = "a::very::long::name::".repeat(20);
+        let names = symbols::encode(alloc::vec![(0x401000, "virtio_blk::device::read".to_string()), (0x402000, long)]);
+        let mut words: [u64; 21] = core::array::from_fn(|n| u64::MAX - n as u64);
+        words[..4].copy_from_slice(&[14, u64::MAX, 6, 0x401010]);
+        let all = lines("virtio-blk", Death::Fault(words), &names);
+        let last = all.last().unwrap();
+        let start = "SERVER-FAULT {\"name\":\"virtio-blk\",\"cause\":\"page fault\",\"address\":\"0xffffffffffffffff\",\"error\":6,";
+        assert!(last.starts_with(start), "{last}");
+        assert!(last.ends_with("\"symbol\":\"virtio_blk::device::read+0x10\",\"deaths\":2}"), "{last}");
+        for register in REGISTERS {
+            assert!(all.iter().any(|l| l.contains(&alloc::format!(" {register}=0x"))), "{register} in {all:?}");
+        }
+        assert!(all.contains(&"process: virtio-blk: #0 0x401010 virtio_blk::device::read+0x10".into()), "{all:?}");
+        words[3] = 0x402001;
+        let all = lines("virtio-blk", Death::Fault(words), &names);
+        assert!(all.iter().all(|l| l.len() <= 256 && l.len() <= LINE_BYTES), "{all:?}");
     }
 
     #[test]
     fn an_exit_and_a_silence_say_what_they_are() {
-        let mut line = String::new();
-        write(&mut line, "a\"b", &Death::Exit(101), 1, None, &[]);
-        assert_eq!(line, "SERVER-FAULT {\"name\":\"a\",\"cause\":\"exit\",\"code\":101,\"deaths\":1}");
-        write(&mut line, "c", &Death::Silent { ms: 5000 }, 1, None, &[]);
-        assert_eq!(line, "SERVER-FAULT {\"name\":\"c\",\"cause\":\"not ready\",\"after_ms\":5000,\"deaths\":1}");
+        let exit = lines("a\"b", Death::Exit(101), &[]);
+        assert_eq!(exit, ["SERVER-FAULT {\"name\":\"a\",\"cause\":\"exit\",\"code\":101,\"deaths\":2}"]);
+        let silent = lines("c", Death::Silent { ms: 5000 }, &[]);
+        assert_eq!(silent, ["SERVER-FAULT {\"name\":\"c\",\"cause\":\"not ready\",\"after_ms\":5000,\"deaths\":2}"]);
     }
 }

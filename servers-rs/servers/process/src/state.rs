@@ -6,7 +6,7 @@
 //!    \-6-> Absent      \-4-> Delayed      \-7-> Done      \-8-> GivenUp
 //! ```
 //! 1 its turn came and its program is in the verity root (else straight to Starting), 2 the program was read, 3 a service
-//! said that it is ready, 4 it died, 5 the delay passed, 6 its device is not in this machine, 7 a oneshot ended with 0,
+//! said that it is ready, 4 it died, 5 the delay passed, 6 its device is not in this machine, or there is no verity root to read it from, 7 a oneshot ended with 0,
 //! 8 it died too often.
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,7 +4,7 @@
 use crate::fetch;
 use crate::launch::{Board, CALLS, Edge, FAULTS};
 use crate::policy::{Policy, Verdict};
-use crate::report::{self, Death};
+use crate::report::{self, Death, Victim};
 use crate::state::{State, next_to_start, outcome};
 use crate::voice;
 use abi::fault::label;
@@ -124,8 +124,15 @@ impl Supervisor {
 
     fn start(&mut self, n: usize) {
         let said = &self.board.manifest.components[n];
-        if !self.board.is_present(n) {
-            rt::info!("{}: not started, its device is not in this machine", said.name);
+        let missing = if !self.board.is_present(n) {
+            "its device is not in this machine"
+        } else if matches!(said.program, Program::Root(_)) && rt::start::facts().slot == abi::boot_info::slot::NONE {
+            "the system was not started from a slot, so there is no verity root"
+        } else {
+            ""
+        };
+        if !missing.is_empty() {
+            rt::info!("{}: not started: {missing}", said.name);
             self.records[n].state = State::Absent;
             return self.close(n);
         }
@@ -225,8 +232,9 @@ impl Supervisor {
         let said = &self.board.manifest.components[n];
         let names = said.symbols.map_or(&[][..], |span| self.board.bundle.bytes(span));
         let record = &self.records[n];
-        report::write(&mut self.line, &said.name, &death, record.policy.deaths() + 1, record.child.as_ref(), names);
-        voice::line(&[&self.line]);
+        let (deaths, child) = (record.policy.deaths() + 1, record.child.as_ref());
+        let victim = Victim { name: &said.name, death: &death, deaths, child, names };
+        report::tell(&victim, &mut self.line, |line| voice::line(&[line]));
         self.bury(n);
     }
 
