@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! libFuzzer's way into `cases::erofs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| formats_fuzz::cases::erofs(data));
