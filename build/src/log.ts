@@ -53,19 +53,23 @@ export function createLog(options: LogOptions = {}): Log {
   return form === 'live' ? liveLog(write, now) : plainLog(write, now);
 }
 
+const plainPauseMs = 10_000;
+
 function plainLog(write: (text: string) => void, now: () => number): Log {
   return {
     form: 'plain',
     step(name) {
       const started = now();
-      let last = '';
+      let last = -Infinity;
       write(`start   ${name}\n`);
       const end = (word: string, note = '') =>
         write(`${word.padEnd(7)} ${name} (${roughDuration(now() - started)})${note === '' ? '' : `: ${note}`}\n`);
       return {
         progress(text) {
-          if (text !== last) write(`        ${name}: ${text}\n`);
-          last = text;
+          // A log that is read afterwards needs a sign of life, not every file that a compiler looks at.
+          if (now() - last < plainPauseMs) return;
+          last = now();
+          write(`        ${name}: ${text}\n`);
         },
         done: (note) => end('done', note),
         cached: (note) => end('same', note),

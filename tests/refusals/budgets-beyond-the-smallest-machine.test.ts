@@ -4,5 +4,10 @@ import { expectOne, refusal } from '../support/config.ts';
 
 test('budgets that do not fit the smallest machine are refused', async () => {
   const found = await refusal({ file: 'configs/servers.ncl', old: 'memory = "16MiB"', new: 'memory = "256MiB"' });
-  expectOne(found, 'manifest/over-budget', /servers\.ncl:\d+, field components\.storage\.memory$/, /the smallest machine \(256MiB\)/);
+  expectOne(
+    found,
+    'manifest/over-budget',
+    /servers\.ncl:\d+, field components\.storage\.memory$/,
+    /the smallest machine \(256MiB\)/,
+  );
 });

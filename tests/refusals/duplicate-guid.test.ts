@@ -8,5 +8,10 @@ test('two partitions with one GUID are refused', async () => {
     { file: 'images/partitions/10-esp.ncl', old: 'size =', new: guid },
     { file: 'images/partitions/90-data.ncl', old: 'size =', new: guid },
   );
-  expectOne(found, 'image/duplicate-guid', /^images\/partitions\/90-data\.ncl:\d+, field guid$/, /data and esp have the same guid/);
+  expectOne(
+    found,
+    'image/duplicate-guid',
+    /^images\/partitions\/90-data\.ncl:\d+, field guid$/,
+    /data and esp have the same guid/,
+  );
 });

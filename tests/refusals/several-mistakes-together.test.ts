@@ -10,6 +10,7 @@ test('mistakes in several files and several in one file are shown together', asy
     { file: 'configs/update.ncl', old: 'tries = 2', new: 'tries = 99' },
     { file: 'images/partitions/90-data.ncl', old: 'content = "empty"', new: 'content = "emty"' },
   );
-  for (const field of ['max_cpus', 'reserve', 'timer_slise', 'tries', 'content']) expect(found.text).toMatch(new RegExp(`field ${field}$`, 'm'));
+  for (const field of ['max_cpus', 'reserve', 'timer_slise', 'tries', 'content'])
+    expect(found.text).toMatch(new RegExp(`field ${field}$`, 'm'));
   expect(found.text).toMatch(/5 mistakes; nothing was built\.$/);
 });

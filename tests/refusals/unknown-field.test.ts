@@ -4,5 +4,10 @@ import { expectOne, refusal } from '../support/config.ts';
 
 test('an unknown field is refused, with the near name', async () => {
   const found = await refusal({ file: 'configs/kernel.ncl', old: 'timer_slice =', new: 'timer_slise =' });
-  expectOne(found, 'config/unknown-field', /kernel\.ncl:\d+, field timer_slise$/, /there is no such field \(did you mean `timer_slice`\?\)/);
+  expectOne(
+    found,
+    'config/unknown-field',
+    /kernel\.ncl:\d+, field timer_slise$/,
+    /there is no such field \(did you mean `timer_slice`\?\)/,
+  );
 });

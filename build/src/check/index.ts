@@ -8,9 +8,12 @@ import { checkLicences } from './licences.ts';
 import { biome, clippy, rustFormat, types } from './tools.ts';
 import { checkUnsafe, counts } from './unsafe.ts';
 
+/** They throw what they refuse. */
+const nothingFound = () => outcome([]);
+
 export const checks: readonly Check[] = [
-  { name: 'configuration', run: async ({ root, signal }) => (await loadConfig(root, { signal }), outcome([])) },
-  { name: 'module-manifest', run: async ({ root, signal }) => (await moduleManifest(root, signal), outcome([])) },
+  { name: 'configuration', run: ({ root, signal }) => loadConfig(root, { signal }).then(nothingFound) },
+  { name: 'module-manifest', run: ({ root, signal }) => moduleManifest(root, signal).then(nothingFound) },
   { name: 'licences', run: async ({ root }) => outcome(await checkLicences(root)) },
   { name: 'imports', run: async ({ root }) => outcome(await checkBoundaries(root)) },
   { name: 'unsafe', run: async ({ root }) => outcome(await checkUnsafe(root), await counts(root)) },

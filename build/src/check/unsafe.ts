@@ -11,8 +11,16 @@ export async function checkUnsafe(root: string): Promise<string[]> {
     const lines = (await readSource(root, path)).split('\n').map(withoutComment);
     lines.forEach(({ code, text }, n) => {
       if (!block.test(code)) return;
-      if (!mayBeUnsafe.test(path)) findings.push(`${path}:${n + 1} unsafe outside of machine, boot, start and lib/{sys,rt,mmio,dma}: ${text.trim()}`);
-      else if (/\bunsafe\s*\{/.test(code) && !explained(lines.map((line) => line.text), n)) findings.push(`${path}:${n + 1} an unsafe block without a SAFETY comment`);
+      if (!mayBeUnsafe.test(path))
+        findings.push(`${path}:${n + 1} unsafe outside of machine, boot, start and lib/{sys,rt,mmio,dma}: ${text.trim()}`);
+      else if (
+        /\bunsafe\s*\{/.test(code) &&
+        !explained(
+          lines.map((line) => line.text),
+          n,
+        )
+      )
+        findings.push(`${path}:${n + 1} an unsafe block without a SAFETY comment`);
     });
   }
   return findings;
@@ -26,7 +34,8 @@ export async function counts(root: string): Promise<string> {
     const text = (await readSource(root, path)).replace(/^#\[cfg\(test\)\]\s*mod tests \{[\s\S]*/m, '');
     const code = text.split('\n').map((line) => withoutComment(line).code);
     blocks += code.filter((line) => block.test(line)).length;
-    if (/^kernel-rs\/(abi|machine|kernel|start)\//.test(path) && !/_tests?\.rs$|\/hosted\//.test(path)) kernelLines += code.filter((line) => line.trim() !== '').length;
+    if (/^kernel-rs\/(abi|machine|kernel|start)\//.test(path) && !/_tests?\.rs$|\/hosted\//.test(path))
+      kernelLines += code.filter((line) => line.trim() !== '').length;
   }
   return `${blocks} places with unsafe, ${kernelLines} lines of kernel`;
 }

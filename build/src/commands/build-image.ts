@@ -19,6 +19,12 @@ export async function buildImage(context: CommandContext, profile: Profile, rele
   const unreleased = build.keys.unreleased ? ', unreleased: signed with development keys' : '';
   const done = ran.length === 0 ? 'nothing to do' : `${ran.length} steps`;
   log.info(`${image}: ${build.version}${unreleased} (${done}, ${took})`);
-  log.event('built', { profile, version: build.version, image: join(build.outDir, 'flatracoon-os.raw'), unreleased: build.keys.unreleased, ran });
+  log.event('built', {
+    profile,
+    version: build.version,
+    image: join(build.outDir, 'flatracoon-os.raw'),
+    unreleased: build.keys.unreleased,
+    ran,
+  });
   return build;
 }

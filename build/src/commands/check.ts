@@ -17,7 +17,11 @@ manifest; then it counts what we promise to keep small. Ends with 2 when anythin
     const { root, log, signal, values } = context;
     const only = text(values, 'only');
     const chosen = checks.filter((one) => only === undefined || one.name === only);
-    if (chosen.length === 0) throw new UserError(`there is no check \`${only}\``, { code: 'cli/bad-argument', hint: `known are: ${checks.map((one) => one.name).join(', ')}` });
+    if (chosen.length === 0)
+      throw new UserError(`there is no check \`${only}\``, {
+        code: 'cli/bad-argument',
+        hint: `known are: ${checks.map((one) => one.name).join(', ')}`,
+      });
     const failed: { readonly name: string; readonly findings: readonly string[] }[] = [];
     for (const check of chosen) {
       const step = log.step(check.name);

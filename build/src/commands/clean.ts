@@ -11,7 +11,9 @@ export const command: Command = {
   --images   only images and other artifacts: compiled Rust and benchmark results stay`,
   options: { images: { type: 'boolean' } },
   async run({ root, values, log }) {
-    const gone = flag(values, 'images') ? await images(root) : ['out', 'kernel-rs/target', 'kernel-rs/boot/target', 'servers-rs/target'];
+    const gone = flag(values, 'images')
+      ? await images(root)
+      : ['out', 'kernel-rs/target', 'kernel-rs/boot/target', 'servers-rs/target'];
     for (const path of gone) await rm(join(root, path), { recursive: true, force: true });
     log.info(`removed ${gone.join(', ')}`);
     return undefined;

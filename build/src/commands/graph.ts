@@ -20,7 +20,12 @@ export const command: Command = {
     await writeFile(join(root, 'out/graph.dot'), dot);
     await writeFile(join(root, 'out/graph.svg'), `${await drawSvg(dot, signal)}\n`);
     if (json) {
-      log.event('graph', { order: config.startOrder, components: config.components, edges: edges(config.components), svg: join(root, 'out/graph.svg') });
+      log.event('graph', {
+        order: config.startOrder,
+        components: config.components,
+        edges: edges(config.components),
+        svg: join(root, 'out/graph.svg'),
+      });
       return undefined;
     }
     print(table(['start', 'component', 'memory', 'priority', 'serves', 'calls', 'holds'], graphRows(config)));

@@ -3,8 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../errors.ts';
-import { evaluate } from '../toolchain/nickel.ts';
 import { checkModule } from '../manifest/module.ts';
+import { evaluate } from '../toolchain/nickel.ts';
 import type { Command } from './command.ts';
 
 export const command: Command = {
@@ -21,9 +21,15 @@ deployment mode, namespace, what it requires and provides, its configuration sch
 export async function moduleManifest(root: string, signal?: AbortSignal): Promise<Readonly<Record<string, unknown>>> {
   const where = 'flatracoon-os.manifest.ncl';
   const evaluation = await evaluate(root, `import "${where}"`, root, signal);
-  if (!evaluation.ok) throw new UserError('the module manifest is refused by its contract', { code: 'manifest/module', where, hint: evaluation.diagnostic });
+  if (!evaluation.ok)
+    throw new UserError('the module manifest is refused by its contract', {
+      code: 'manifest/module',
+      where,
+      hint: evaluation.diagnostic,
+    });
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
   const problems = checkModule(evaluation.value, version);
-  if (problems.length > 0) throw new UserError(problems.join('; '), { code: 'manifest/module', where, hint: 'correct the manifest' });
+  if (problems.length > 0)
+    throw new UserError(problems.join('; '), { code: 'manifest/module', where, hint: 'correct the manifest' });
   return evaluation.value as Readonly<Record<string, unknown>>;
 }

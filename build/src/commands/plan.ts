@@ -43,7 +43,10 @@ version, and every partition with offset, size and content. Builds nothing. With
 export function profileOf(values: Values): 'dev' | 'prod' {
   const profile = text(values, 'profile') ?? 'dev';
   if (profile === 'dev' || profile === 'prod') return profile;
-  throw new UserError(`there is no profile \`${profile}\``, { code: 'cli/bad-argument', hint: 'use --profile dev or --profile prod' });
+  throw new UserError(`there is no profile \`${profile}\``, {
+    code: 'cli/bad-argument',
+    hint: 'use --profile dev or --profile prod',
+  });
 }
 
 export function verdictWord({ verdict }: PlannedStep): string {
@@ -68,7 +71,11 @@ function asJson(build: Build, { step, inputs, verdict }: PlannedStep) {
     name: step.name,
     makes: step.makes,
     verdict,
-    inputs: inputs.map(({ label, digest, text: version }) => ({ label, sha256: digest ?? null, ...(version === undefined ? {} : { text: version }) })),
+    inputs: inputs.map(({ label, digest, text: version }) => ({
+      label,
+      sha256: digest ?? null,
+      ...(version === undefined ? {} : { text: version }),
+    })),
     outputs: step.outputs.map((path) => relative(build.root, path)),
   };
 }

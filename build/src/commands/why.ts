@@ -9,8 +9,8 @@ import { nearest } from '../near.ts';
 import { engineOptions, prepareBuild } from '../steps/build.ts';
 import { allSteps } from '../steps/index.ts';
 import { roughDuration } from '../units.ts';
-import { profileOf, verdictWhy, verdictWord } from './plan.ts';
 import type { Command } from './command.ts';
+import { profileOf, verdictWhy, verdictWord } from './plan.ts';
 
 export const command: Command = {
   usage: 'ARTIFACT [--profile dev|prod]',
@@ -23,7 +23,11 @@ or a file of out/ (flatracoon-os.raw, out/dev/kernel.elf).
   async run(context) {
     const { root, log, signal } = context;
     const [wanted] = context.positionals;
-    if (wanted === undefined) throw new UserError('why what?', { code: 'cli/bad-argument', hint: 'for example `just why kernel` or `just why flatracoon-os.raw`' });
+    if (wanted === undefined)
+      throw new UserError('why what?', {
+        code: 'cli/bad-argument',
+        hint: 'for example `just why kernel` or `just why flatracoon-os.raw`',
+      });
     const profile = /(^|\/)out\/prod\//.test(wanted) ? 'prod' : profileOf(context.values);
     const build = await prepareBuild({ root, profile, release: false, signal });
     const plan = await planSteps(engineOptions(build, log, signal), allSteps(build));
@@ -33,7 +37,9 @@ or a file of out/ (flatracoon-os.raw, out/dev/kernel.elf).
       log.event('why', { step: found.step.name, verdict: found.verdict, last: record ?? null });
       return undefined;
     }
-    context.print(`${found.step.name} makes ${found.step.makes}: ${found.step.outputs.map((path) => relative(root, path)).join(', ')}`);
+    context.print(
+      `${found.step.name} makes ${found.step.makes}: ${found.step.outputs.map((path) => relative(root, path)).join(', ')}`,
+    );
     if (record === undefined) context.print('last time  it has not been finished here yet');
     else {
       const reasons = record.reasons.length > 0 ? record.reasons : ['a step before it made something else'];

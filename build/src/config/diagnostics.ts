@@ -3,7 +3,7 @@
 // Nickel stops at its first; `load.ts` asks again without the field that was wrong, so that all are shown together.
 import { UserError } from '../errors.ts';
 import { didYouMean, nearest } from '../near.ts';
-import { type Field, type Source, fieldAt, fieldHolding, lineOf, offsetOf, renamed, withValue, without } from './source.ts';
+import { type Field, fieldAt, fieldHolding, lineOf, offsetOf, renamed, type Source, without, withValue } from './source.ts';
 
 /** Files by path relative to the root: `configs/kernel.ncl`. */
 export interface Sources {
@@ -34,13 +34,18 @@ export function mistakeOf(diagnostic: string, folder: string, sources: Sources):
   const headline = /^error: (.*)$/m.exec(diagnostic)?.[1] ?? diagnostic.split('\n')[0] ?? 'nickel failed';
   const places = placesOf(diagnostic, folder, sources);
   const own = places.find((place) => !place.file.startsWith('configs/contracts/')) ?? places[0];
-  if (own === undefined) return { error: new UserError(headline, { code: 'config/nickel', hint: tail(diagnostic) }), mended: undefined };
+  if (own === undefined)
+    return { error: new UserError(headline, { code: 'config/nickel', hint: tail(diagnostic) }), mended: undefined };
   if (/^missing definition/.test(headline)) return missing(headline, places, own, sources);
   if (/^contract broken/.test(headline)) return broken(diagnostic, own, sources);
   const source = sources.get(own.file);
   const line = source === undefined ? 0 : lineOf(source, own.offset);
   const field = source === undefined ? undefined : fieldHolding(source, own.offset);
-  const code = /unexpected|pars/.test(headline) ? 'config/syntax' : /unbound|import/.test(headline) ? 'config/unknown-name' : 'config/nickel';
+  const code = /unexpected|pars/.test(headline)
+    ? 'config/syntax'
+    : /unbound|import/.test(headline)
+      ? 'config/unknown-name'
+      : 'config/nickel';
   const message = headline.replaceAll(folder, '').replace(/ when parsing .*/, '');
   const where = `${own.file}:${line}${field === undefined ? '' : `, field ${field.path.join('.')}`}`;
   const mended = code === 'config/syntax' ? undefined : leftOut(own.file, source, field);
@@ -86,7 +91,8 @@ function broken(diagnostic: string, own: Place, sources: Sources): Mistake {
     hint: 'correct the value; what it means is said in configs/contracts',
   });
   const sample = sampleOf(allowed ?? '');
-  if (sample === undefined || source === undefined || holder === undefined) return { error, mended: leftOut(own.file, source, holder) };
+  if (sample === undefined || source === undefined || holder === undefined)
+    return { error, mended: leftOut(own.file, source, holder) };
   return { error, mended: { file: own.file, text: withValue(source, holder, sample) } };
 }
 
@@ -110,7 +116,9 @@ function unknownField(extra: string, own: Place, source: Source, holder: Field |
 }
 
 function leftOut(file: string, source: Source | undefined, field: Field | undefined): Mistake['mended'] {
-  return source === undefined || field === undefined ? undefined : { file, text: without(source, field), gone: field.path.join('.') };
+  return source === undefined || field === undefined
+    ? undefined
+    : { file, text: without(source, field), gone: field.path.join('.') };
 }
 
 /** A value that the contract takes, from its own message: every message of configs/contracts holds one. */
@@ -130,7 +138,8 @@ const starts = (path: readonly string[], with_: readonly string[]) => with_.ever
 function knownNames(sources: Sources): Set<string> {
   const names = new Set<string>();
   for (const path of sources.paths()) {
-    if (path.startsWith('configs/contracts/')) for (const field of sources.get(path)?.fields ?? []) names.add(field.path.at(-1) ?? '');
+    if (path.startsWith('configs/contracts/'))
+      for (const field of sources.get(path)?.fields ?? []) names.add(field.path.at(-1) ?? '');
   }
   return names;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // Which files the configuration is made of, and the one expression that evaluates them all.
-import { readFile, readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../errors.ts';
 
@@ -32,6 +32,10 @@ async function list(root: string, folder: string): Promise<string[]> {
     return await readdir(join(root, folder));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw new UserError(`the folder ${folder} is missing`, { code: 'config/missing-file', where: root, hint: `git checkout -- ${folder}` });
+    throw new UserError(`the folder ${folder} is missing`, {
+      code: 'config/missing-file',
+      where: root,
+      hint: `git checkout -- ${folder}`,
+    });
   }
 }

@@ -6,9 +6,9 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { InternalError, type UserError, throwAll } from '../errors.ts';
+import { InternalError, throwAll, type UserError } from '../errors.ts';
 import { evaluate, nickelVersion } from '../toolchain/nickel.ts';
-import { type Mistake, type Sources, mistakeOf } from './diagnostics.ts';
+import { type Mistake, mistakeOf, type Sources } from './diagnostics.ts';
 import { configFiles, wholeExpression } from './files.ts';
 import type { RawConfig } from './raw.ts';
 import { type Resolved, resolveConfig } from './resolve.ts';
@@ -38,7 +38,12 @@ export async function loadConfig(root: string, options: LoadOptions = {}): Promi
   return { ...resolved, startOrder: startOrder(resolved.components) };
 }
 
-async function evaluateAll(root: string, from: string, files: ReadonlyMap<string, string>, signal?: AbortSignal): Promise<RawConfig> {
+async function evaluateAll(
+  root: string,
+  from: string,
+  files: ReadonlyMap<string, string>,
+  signal?: AbortSignal,
+): Promise<RawConfig> {
   const expression = wholeExpression(files.keys());
   const evaluation = await evaluate(root, expression, from, signal);
   if (!evaluation.ok) throwAll(await allMistakes(root, from, files, evaluation.diagnostic, signal));
@@ -101,7 +106,10 @@ async function linkedInterfaces(root: string, resolved: Resolved): Promise<Reado
       const text = await readFile(join(root, 'servers-rs', folder, program, 'Cargo.toml'), 'utf8').catch(() => undefined);
       if (text === undefined) continue;
       const dependencies = /^\[dependencies\]$([\s\S]*?)(?=^\[|(?![\s\S]))/m.exec(text)?.[1] ?? '';
-      linked.set(program, [...dependencies.matchAll(/^api-([a-z0-9-]+)\b/gm)].map((match) => match[1] ?? ''));
+      linked.set(
+        program,
+        [...dependencies.matchAll(/^api-([a-z0-9-]+)\b/gm)].map((match) => match[1] ?? ''),
+      );
     }
   }
   return linked;

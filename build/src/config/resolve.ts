@@ -85,5 +85,8 @@ const ms = (text: string) => Math.ceil(us(text) / 1_000);
 
 function parsed(text: string, value: number | undefined): number {
   if (value !== undefined) return value;
-  throw new UserError(`"${text}" is beyond what can be counted exactly`, { code: 'config/too-large', hint: 'use a smaller value' });
+  throw new UserError(`"${text}" is beyond what can be counted exactly`, {
+    code: 'config/too-large',
+    hint: 'use a smaller value',
+  });
 }

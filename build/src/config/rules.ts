@@ -19,7 +19,8 @@ const leastSliceUs = 100;
 export type Refuse = (code: string, file: string, path: readonly string[], message: string, hint: string) => UserError;
 
 export function checkConfig(config: Resolved, sources: Sources, linked: ReadonlyMap<string, readonly string[]>): UserError[] {
-  const refuse: Refuse = (code, file, path, message, hint) => new UserError(message, { code, where: whereOf(sources, file, path), hint });
+  const refuse: Refuse = (code, file, path, message, hint) =>
+    new UserError(message, { code, where: whereOf(sources, file, path), hint });
   return [
     ...kernelRules(config, refuse),
     ...config.components.flatMap((one) => componentRules(one, refuse)),
@@ -37,14 +38,30 @@ function kernelRules({ kernel }: Resolved, refuse: Refuse): UserError[] {
   const errors: UserError[] = [];
   const file = 'configs/kernel.ncl';
   if (kernel.reserve_bytes % pageBytes !== 0)
-    errors.push(refuse('config/not-pages', file, ['reserve'], `reserve: ${formatSize(kernel.reserve_bytes)} is not a multiple of 4KiB`, 'use whole pages'));
+    errors.push(
+      refuse(
+        'config/not-pages',
+        file,
+        ['reserve'],
+        `reserve: ${formatSize(kernel.reserve_bytes)} is not a multiple of 4KiB`,
+        'use whole pages',
+      ),
+    );
   if (kernel.timer_slice_us < leastSliceUs || kernel.timer_slice_us > 1_000_000) {
     const message = `timer_slice: ${kernel.timer_slice_us}us is outside of what the timer can do`;
     errors.push(refuse('config/out-of-range', file, ['timer_slice'], message, `allowed is ${leastSliceUs}us to 1s`));
   }
   if (kernel.profiles.prod.debug) {
     const message = 'profiles.prod.debug: a production kernel has no debug system calls';
-    errors.push(refuse('config/debug-in-production', file, ['profiles', 'prod', 'debug'], message, 'set it to false, or build the dev profile'));
+    errors.push(
+      refuse(
+        'config/debug-in-production',
+        file,
+        ['profiles', 'prod', 'debug'],
+        message,
+        'set it to false, or build the dev profile',
+      ),
+    );
   }
   return errors;
 }
@@ -61,11 +78,13 @@ function componentRules(one: Component, refuse: Refuse): UserError[] {
   if (one.stack_bytes < pageBytes) add('no-stack', 'stack', 'a program needs a page of stack at least', 'use 16KiB or more');
   if (one.stack_bytes + (one.heap_bytes ?? 0) >= one.memory_bytes)
     add('memory-too-small', 'memory', `${formatSize(one.memory_bytes)} holds no more than its stack and heap`, 'raise memory');
-  if (one.budget_us > one.period_us) add('budget-above-period', 'cpu.budget', 'is longer than its period', 'a budget is at most its period');
+  if (one.budget_us > one.period_us)
+    add('budget-above-period', 'cpu.budget', 'is longer than its period', 'a budget is at most its period');
   if (one.restart.delay_ms > one.restart.max_delay_ms)
     add('delay-above-most', 'restart.delay', 'is longer than max_delay', 'raise max_delay or lower delay');
   one.io_ports.forEach((ports, n) => {
-    if (ports.first > ports.last) add('ports-reversed', `io_ports.${n}.first`, `${ports.first} is after ${ports.last}`, 'swap first and last');
+    if (ports.first > ports.last)
+      add('ports-reversed', `io_ports.${n}.first`, `${ports.first} is after ${ports.last}`, 'swap first and last');
   });
   if (one.devices.length === 0 && one.dma_bytes > 0)
     add('dma-without-device', 'dma', 'nothing uses it: the component has no device', 'remove it, or grant the device');

@@ -56,7 +56,8 @@ export function fieldAt(source: Source, path: readonly string[]): Field | undefi
 export function fieldHolding(source: Source, offset: number): Field | undefined {
   let best: Field | undefined;
   for (const field of source.fields) {
-    if (field.keyStart <= offset && offset < field.end && (best === undefined || field.path.length > best.path.length)) best = field;
+    if (field.keyStart <= offset && offset < field.end && (best === undefined || field.path.length > best.path.length))
+      best = field;
   }
   return best;
 }
@@ -189,14 +190,16 @@ class Parser {
   }
 }
 
-const tokenPattern = /(#[^\n]*)|\s+|(m%+"[\s\S]*?"%+)|("(?:\\[\s\S]|[^"\\])*")|('?[A-Za-z_0-9][A-Za-z_0-9'-]*)|(=>|==|[^\sA-Za-z_0-9])/g;
+const tokenPattern =
+  /(#[^\n]*)|\s+|(m%+"[\s\S]*?"%+)|("(?:\\[\s\S]|[^"\\])*")|('?[A-Za-z_0-9][A-Za-z_0-9'-]*)|(=>|==|[^\sA-Za-z_0-9])/g;
 
 function tokens(text: string): Token[] {
   const list: Token[] = [];
   for (const match of text.matchAll(tokenPattern)) {
     const start = match.index;
     const end = start + match[0].length;
-    if (match[2] !== undefined || match[3] !== undefined) list.push({ kind: 'text', text: match[0].replace(/^m%+"|^"|"%*$/g, ''), start, end });
+    if (match[2] !== undefined || match[3] !== undefined)
+      list.push({ kind: 'text', text: match[0].replace(/^m%+"|^"|"%*$/g, ''), start, end });
     else if (match[4] !== undefined) list.push({ kind: 'word', text: match[0], start, end });
     else if (match[5] !== undefined) list.push({ kind: 'mark', text: match[0], start, end });
   }

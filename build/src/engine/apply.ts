@@ -8,7 +8,7 @@ import { InternalError, Interrupted } from '../errors.ts';
 import type { StepLog } from '../log.ts';
 import { Digests } from './digests.ts';
 import { makePlan, outputsDigest, planStep } from './plan.ts';
-import { State, lock } from './state.ts';
+import { lock, State } from './state.ts';
 import type { EngineOptions, OutputRecord, Plan, PlannedStep, Step, StepContext } from './types.ts';
 
 /** Cargo uses all CPUs by itself; a second step fills the gaps when it links. */
@@ -31,7 +31,9 @@ export async function planSteps(options: EngineOptions, steps: readonly Step[]):
 export async function applySteps(options: EngineOptions, steps: readonly Step[]): Promise<Applied> {
   const { outDir, log, signal } = options;
   await mkdir(outDir, { recursive: true });
-  const unlock = await lock(outDir, signal, (pid) => log.info(`another build (process ${pid}) works in ${outDir}; waiting for it`));
+  const unlock = await lock(outDir, signal, (pid) =>
+    log.info(`another build (process ${pid}) works in ${outDir}; waiting for it`),
+  );
   try {
     return await new Run(options, steps, await openDigests(options)).all();
   } finally {
@@ -136,10 +138,21 @@ class Run {
       if (this.#stop.signal.aborted) throw new Interrupted();
       const outputs = await this.#takeOver(step, work);
       const durationMs = Math.round(performance.now() - started);
-      await this.#state.write({ version: 1, step: step.name, inputs, outputs, durationMs, reasons, endedAt: new Date().toISOString() });
+      await this.#state.write({
+        version: 1,
+        step: step.name,
+        inputs,
+        outputs,
+        durationMs,
+        reasons,
+        endedAt: new Date().toISOString(),
+      });
       await this.#digests.save();
       log.done(note);
-      this.#options.log.event('output', { step: step.name, outputs: outputs.map((one) => ({ ...one, path: join(root, one.path) })) });
+      this.#options.log.event('output', {
+        step: step.name,
+        outputs: outputs.map((one) => ({ ...one, path: join(root, one.path) })),
+      });
     } catch (error) {
       log.fail(error instanceof Interrupted ? 'stopped' : undefined);
       throw error;

@@ -3,7 +3,7 @@
 // A file that was changed in the last moments is not remembered: another change in the same tick of the clock would not be seen.
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { lstat, mkdir, readFile, readdir, readlink, rename, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, readlink, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UserError } from '../errors.ts';
 import type { Json } from './types.ts';
@@ -99,7 +99,10 @@ export function canonical(value: Json): string {
   if (value === null || typeof value !== 'object') return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   const entries = Object.entries(value as Record<string, Json>).filter(([, inner]) => inner !== undefined);
-  return `{${entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => `${JSON.stringify(key)}:${canonical(inner)}`).join(',')}}`;
+  return `{${entries
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, inner]) => `${JSON.stringify(key)}:${canonical(inner)}`)
+    .join(',')}}`;
 }
 
 interface Seen {
@@ -117,7 +120,8 @@ async function look(path: string): Promise<Seen | undefined> {
     const text = [stat.size, stat.mtimeNs, stat.ctimeNs, stat.ino, stat.mode & 0o100n].join(' ');
     return { text, changedMs: Number(stat.ctimeNs / 1_000_000n), link };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR')
+      return undefined;
     throw error;
   }
 }
@@ -129,7 +133,12 @@ async function hashFile(path: string): Promise<string> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'EACCES' && code !== 'EISDIR' && code !== 'EIO') throw error;
-    throw new UserError(`cannot read ${path}: ${code}`, { code: 'build/unreadable-input', where: path, hint: 'check its owner and mode', cause: error });
+    throw new UserError(`cannot read ${path}: ${code}`, {
+      code: 'build/unreadable-input',
+      where: path,
+      hint: 'check its owner and mode',
+      cause: error,
+    });
   }
   return hash.digest('hex');
 }

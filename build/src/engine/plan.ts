@@ -23,10 +23,19 @@ export async function makePlan(root: string, steps: readonly Step[], state: Stat
 }
 
 /** One step, with what is known of the steps before it. */
-export async function planStep(root: string, step: Step, state: State, digests: Digests, outputsOf: OutputsOf): Promise<PlannedStep> {
+export async function planStep(
+  root: string,
+  step: Step,
+  state: State,
+  digests: Digests,
+  outputsOf: OutputsOf,
+): Promise<PlannedStep> {
   const inputs = await Promise.all(step.inputs.map((input) => digestInput(root, input, digests, outputsOf)));
   const record = await state.read(step.name);
-  const reasons = [...(await outputReasons(root, step, record, digests)), ...(record === undefined ? [] : inputReasons(inputs, record.inputs))];
+  const reasons = [
+    ...(await outputReasons(root, step, record, digests)),
+    ...(record === undefined ? [] : inputReasons(inputs, record.inputs)),
+  ];
   return { step, inputs, verdict: verdictOf(reasons, inputs) };
 }
 
@@ -104,7 +113,8 @@ function difference(now: DigestedInput, old: DigestedInput): string[] {
     const shown = changed.slice(0, 5).map((path) => `${folder}/${path} ${word(path)}`);
     return changed.length > 5 ? [...shown, `and ${changed.length - 5} more files in ${folder}`] : shown;
   }
-  if (now.text !== undefined && old.text !== undefined && now.text !== old.text) return [`${now.label} changed from ${old.text} to ${now.text}`];
+  if (now.text !== undefined && old.text !== undefined && now.text !== old.text)
+    return [`${now.label} changed from ${old.text} to ${now.text}`];
   return [`${now.label} changed`];
 }
 

@@ -2,7 +2,16 @@
 // What the stack's orchestrator requires of a module manifest, beyond the Nickel contract: it reads JSON and trusts nothing.
 
 /** The layers of the FlatRacoon stack, from the network's edge to its top. */
-export const layers = ['access', 'overlay', 'storage', 'network', 'naming', 'platform', 'observability', 'orchestration'] as const;
+export const layers = [
+  'access',
+  'overlay',
+  'storage',
+  'network',
+  'naming',
+  'platform',
+  'observability',
+  'orchestration',
+] as const;
 const required = ['name', 'version', 'layer', 'repo', 'deployment_mode', 'namespace'] as const;
 
 /** All that is wrong with it, as sentences; none when it is good. `version` is that of package.json. */
@@ -16,7 +25,8 @@ export function checkModule(value: unknown, version: string): string[] {
   }
   if (typeof manifest.layer === 'string' && !layers.includes(manifest.layer as (typeof layers)[number]))
     problems.push(`layer: found "${manifest.layer}", allowed are ${layers.join(', ')}`);
-  if (manifest.version !== version) problems.push(`version: found "${String(manifest.version)}", but package.json says "${version}"`);
+  if (manifest.version !== version)
+    problems.push(`version: found "${String(manifest.version)}", but package.json says "${version}"`);
   for (const field of ['requires', 'provides']) if (!Array.isArray(manifest[field])) problems.push(`${field} is no list`);
   return problems;
 }

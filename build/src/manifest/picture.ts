@@ -20,7 +20,17 @@ export function graphRows({ components, startOrder }: Config): string[][] {
     const one = components.find((each) => each.name === name);
     if (one === undefined) return [];
     const calls = edges(components).filter((edge) => edge.from === name);
-    return [[String(n), name, formatSize(one.memory_bytes), String(one.priority), one.serves.join(' '), calls.map((edge) => `${edge.interface}@${edge.to}`).join(' '), holdings(one).join(', ')]];
+    return [
+      [
+        String(n),
+        name,
+        formatSize(one.memory_bytes),
+        String(one.priority),
+        one.serves.join(' '),
+        calls.map((edge) => `${edge.interface}@${edge.to}`).join(' '),
+        holdings(one).join(', '),
+      ],
+    ];
   });
 }
 

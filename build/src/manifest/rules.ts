@@ -30,9 +30,25 @@ export function checkGraph(config: Resolved, refuse: Refuse, linked: ReadonlyMap
 function process(components: readonly Component[], refuse: Refuse): UserError[] {
   const errors: UserError[] = [];
   if (!components.some((one) => one.name === 'process'))
-    errors.push(refuse('manifest/no-process-server', file, ['components'], 'components: there is no `process`', 'add the process server; it starts all others'));
+    errors.push(
+      refuse(
+        'manifest/no-process-server',
+        file,
+        ['components'],
+        'components: there is no `process`',
+        'add the process server; it starts all others',
+      ),
+    );
   if (components.length > mostComponents)
-    errors.push(refuse('manifest/too-many', file, ['components'], `components: ${components.length} are more than ${mostComponents}`, 'remove some'));
+    errors.push(
+      refuse(
+        'manifest/too-many',
+        file,
+        ['components'],
+        `components: ${components.length} are more than ${mostComponents}`,
+        'remove some',
+      ),
+    );
   return errors;
 }
 
@@ -41,16 +57,47 @@ function twoOwners(components: readonly Component[], refuse: Refuse): UserError[
   const errors: UserError[] = [];
   const claims = components.flatMap((one) => [
     ...one.devices.flatMap(({ pci }, n) =>
-      [pci.device, ...pci.alternatives].map((device) => ({ one, path: `devices.${n}.pci`, what: `PCI device ${hex(pci.vendor)}:${hex(device)}`, first: pci.vendor * 65536 + device, last: pci.vendor * 65536 + device, space: 'pci' })),
+      [pci.device, ...pci.alternatives].map((device) => ({
+        one,
+        path: `devices.${n}.pci`,
+        what: `PCI device ${hex(pci.vendor)}:${hex(device)}`,
+        first: pci.vendor * 65536 + device,
+        last: pci.vendor * 65536 + device,
+        space: 'pci',
+      })),
     ),
-    ...one.io_ports.map(({ first, last }, n) => ({ one, path: `io_ports.${n}`, what: `ports ${hex(first)}-${hex(last)}`, first, last, space: 'port' })),
-    ...one.interrupts.map(({ gsi }, n) => ({ one, path: `interrupts.${n}.gsi`, what: `interrupt ${gsi}`, first: gsi, last: gsi, space: 'gsi' })),
+    ...one.io_ports.map(({ first, last }, n) => ({
+      one,
+      path: `io_ports.${n}`,
+      what: `ports ${hex(first)}-${hex(last)}`,
+      first,
+      last,
+      space: 'port',
+    })),
+    ...one.interrupts.map(({ gsi }, n) => ({
+      one,
+      path: `interrupts.${n}.gsi`,
+      what: `interrupt ${gsi}`,
+      first: gsi,
+      last: gsi,
+      space: 'gsi',
+    })),
   ]);
   claims.forEach((claim, n) => {
-    const other = claims.slice(0, n).find((before) => before.space === claim.space && before.first <= claim.last && claim.first <= before.last);
+    const other = claims
+      .slice(0, n)
+      .find((before) => before.space === claim.space && before.first <= claim.last && claim.first <= before.last);
     if (other === undefined) return;
     const message = `components.${claim.one.name}: ${claim.what} belongs to ${other.one.name} already (${other.what})`;
-    errors.push(refuse('manifest/two-owners', file, ['components', claim.one.name, ...claim.path.split('.')], message, 'a device has one owner; let the other call it'));
+    errors.push(
+      refuse(
+        'manifest/two-owners',
+        file,
+        ['components', claim.one.name, ...claim.path.split('.')],
+        message,
+        'a device has one owner; let the other call it',
+      ),
+    );
   });
   return errors;
 }
@@ -63,7 +110,15 @@ function interfaces(components: readonly Component[], refuse: Refuse): UserError
       const other = served.get(name);
       if (other !== undefined && !(name === implicitInterface && one.name === 'process')) {
         const message = `components.${one.name}.serves: \`${name}\` is served by ${other} already`;
-        errors.push(refuse('manifest/two-servers', file, ['components', one.name, 'serves', String(n)], message, 'give one of them another name'));
+        errors.push(
+          refuse(
+            'manifest/two-servers',
+            file,
+            ['components', one.name, 'serves', String(n)],
+            message,
+            'give one of them another name',
+          ),
+        );
       }
       served.set(name, one.name);
     });
@@ -73,12 +128,23 @@ function interfaces(components: readonly Component[], refuse: Refuse): UserError
       const path = ['components', one.name, 'calls', String(n), 'interface'];
       if (served.has(call.interface)) {
         const twice = one.calls.slice(0, n).some((before) => before.interface === call.interface);
-        if (twice) errors.push(refuse('manifest/granted-twice', file, path, `components.${one.name}.calls: \`${call.interface}\` stands twice`, 'remove one'));
+        if (twice)
+          errors.push(
+            refuse(
+              'manifest/granted-twice',
+              file,
+              path,
+              `components.${one.name}.calls: \`${call.interface}\` stands twice`,
+              'remove one',
+            ),
+          );
         return;
       }
       const near = nearest(call.interface, served.keys());
       const hint = near === undefined ? `served are: ${[...served.keys()].sort().join(', ')}` : `did you mean \`${near}\`?`;
-      errors.push(refuse('manifest/nobody-serves', file, path, `components.${one.name}.calls: nobody serves \`${call.interface}\``, hint));
+      errors.push(
+        refuse('manifest/nobody-serves', file, path, `components.${one.name}.calls: nobody serves \`${call.interface}\``, hint),
+      );
     });
   }
   return errors;
@@ -108,26 +174,58 @@ function budgets({ components, kernel }: Resolved, refuse: Refuse): UserError[] 
 }
 
 /** Authority is written twice and compared: grants here, `api-…` crates in the package's Cargo.toml. */
-function grantsAndLinks(components: readonly Component[], refuse: Refuse, linked: ReadonlyMap<string, readonly string[]>): UserError[] {
+function grantsAndLinks(
+  components: readonly Component[],
+  refuse: Refuse,
+  linked: ReadonlyMap<string, readonly string[]>,
+): UserError[] {
   const errors: UserError[] = [];
   for (const one of components) {
     const links = linked.get(one.program);
     if (links === undefined) {
-      errors.push(refuse('manifest/unknown-program', file, ['components', one.name, 'program'], `components.${one.name}.program: servers-rs has no package \`${one.program}\``, `known are: ${[...linked.keys()].sort().join(', ')}`));
+      errors.push(
+        refuse(
+          'manifest/unknown-program',
+          file,
+          ['components', one.name, 'program'],
+          `components.${one.name}.program: servers-rs has no package \`${one.program}\``,
+          `known are: ${[...linked.keys()].sort().join(', ')}`,
+        ),
+      );
       continue;
     }
-    const granted = new Set([...one.calls.map((call) => call.interface), ...one.serves, ...(one.name === 'process' ? [implicitInterface] : [])]);
+    const granted = new Set([
+      ...one.calls.map((call) => call.interface),
+      ...one.serves,
+      ...(one.name === 'process' ? [implicitInterface] : []),
+    ]);
     // A package that links no interface crate at all speaks through lib/rt alone: nothing to compare yet.
     if (links.length === 0) continue;
     // A call to nobody is a mistake of its own; its link would be told as a second one.
     if (one.calls.some((call) => serverOf(components, call.interface) === undefined)) continue;
     for (const link of links.filter((name) => !granted.has(name) && serverOf(components, name) !== undefined)) {
       if (one.name === 'process') continue;
-      errors.push(refuse('manifest/link-without-grant', file, ['components', one.name, 'calls'], `components.${one.name}: its Cargo.toml links api-${link}, but nothing grants \`${link}\``, `add { interface = "${link}", because = "..." }, or remove the link`));
+      errors.push(
+        refuse(
+          'manifest/link-without-grant',
+          file,
+          ['components', one.name, 'calls'],
+          `components.${one.name}: its Cargo.toml links api-${link}, but nothing grants \`${link}\``,
+          `add { interface = "${link}", because = "..." }, or remove the link`,
+        ),
+      );
     }
     one.calls.forEach((call, n) => {
       if (links.includes(call.interface) || call.interface === 'log') return;
-      errors.push(refuse('manifest/unused-grant', file, ['components', one.name, 'calls', String(n)], `components.${one.name}.calls: \`${call.interface}\` is granted, but its Cargo.toml links no api-${call.interface}`, 'remove the grant, or link the interface'));
+      errors.push(
+        refuse(
+          'manifest/unused-grant',
+          file,
+          ['components', one.name, 'calls', String(n)],
+          `components.${one.name}.calls: \`${call.interface}\` is granted, but its Cargo.toml links no api-${call.interface}`,
+          'remove the grant, or link the interface',
+        ),
+      );
     });
   }
   return errors;

@@ -32,8 +32,7 @@ function data(text: string): Datum[] {
 function entry(file: string, name: string): Datum[] {
   const [define] = data(read(file));
   const entries = Array.isArray(define) ? define.at(-1) : undefined;
-  for (const item of Array.isArray(entries) ? entries : [])
-    if (Array.isArray(item) && item[0] === name) return item.slice(1);
+  for (const item of Array.isArray(entries) ? entries : []) if (Array.isArray(item) && item[0] === name) return item.slice(1);
   throw new Error(`${file} has no entry ${name}`);
 }
 

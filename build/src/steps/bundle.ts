@@ -6,9 +6,9 @@ import type { Component, Config, Profile } from '../config/types.ts';
 import type { Json, Step } from '../engine/types.ts';
 import { bundle } from '../toolchain/host-tools.ts';
 import { roughSize } from '../units.ts';
+import type { Build } from './build.ts';
 import { sizeOf, writeJson } from './files.ts';
 import { kernelFile, programFile, rootProgram, toolFile } from './rust.ts';
-import type { Build } from './build.ts';
 
 export const bundleFile = (build: Build) => join(build.outDir, 'bundle.frb');
 
@@ -21,7 +21,11 @@ export function bundleStep(build: Build): Step {
       { kind: 'step', step: 'host-tools' },
       { kind: 'step', step: 'kernel' },
       { kind: 'step', step: 'servers' },
-      { kind: 'value', name: 'manifest', value: bundleDescription(build.config, build.profile, build.version, (name) => name, 'kernel') },
+      {
+        kind: 'value',
+        name: 'manifest',
+        value: bundleDescription(build.config, build.profile, build.version, (name) => name, 'kernel'),
+      },
     ],
     outputs: [output],
     async run(context) {
@@ -90,6 +94,7 @@ function component(one: Component, elf: (program: string) => string): Json {
       max_delay_ms: restart.max_delay_ms,
       limit: restart.limit,
       window_ms: restart.window_ms,
+      // biome-ignore lint/suspicious/noThenProperty: the name of the field in bundle.json; nothing awaits it
       then: restart.at_limit,
     },
     health: { ready_within_ms: one.ready_within_ms },

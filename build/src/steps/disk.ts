@@ -7,10 +7,10 @@ import { applyImage, type Content } from '../image/apply.ts';
 import { formatNamed } from '../image/formats/index.ts';
 import { type ImagePlan, planImage } from '../image/plan.ts';
 import { formatSize, roughSize } from '../units.ts';
+import type { Build } from './build.ts';
 import { sizeOf } from './files.ts';
 import { signedLoader } from './signed-loader.ts';
 import { slotImage } from './slot.ts';
-import type { Build } from './build.ts';
 
 export const rawImage = (build: Build) => join(build.outDir, 'flatracoon-os.raw');
 /** Beside what the variant asks for: templates that make a disk a virtual machine. */
@@ -98,4 +98,3 @@ function formatStep(build: Build, name: string): Step {
     },
   };
 }
-

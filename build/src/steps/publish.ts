@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // The last step: manifest.json with every artifact's digest, and the artifacts under their versioned names beside the newest ones.
 // A versioned name is a second name of the same file (a hard link), so it costs no space until the next build replaces the first.
-import { link, readdir, rm, stat } from 'node:fs/promises';
+import { link, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { Digests } from '../engine/digests.ts';
 import type { Step } from '../engine/types.ts';
 import { renderManifest } from '../image/manifest.ts';
-import { writeFile } from 'node:fs/promises';
+import type { Build } from './build.ts';
 import { bundleFile } from './bundle.ts';
 import { diskPlan, formatOutput, rawImage } from './disk.ts';
 import { sizeOf } from './files.ts';
 import { kernelFile } from './rust.ts';
 import { certificateDigest, secureBootVars, signedLoader } from './signed-loader.ts';
 import { readSlotReport, slotReport } from './slot.ts';
-import type { Build } from './build.ts';
 
 export const manifestFile = (build: Build) => join(build.outDir, 'manifest.json');
 /** Versions that stay beside the newest; older ones are removed, or a day of development would fill the disk. */
@@ -22,12 +21,22 @@ const keptVersions = 2;
 export function publishStep(build: Build, formatNames: readonly string[]): Step {
   const disks = [rawImage(build), ...formatNames.map((name) => formatOutput(build, name))];
   const versioned = disks.map((path) => versionedName(path, build.version));
-  const artifacts = [...disks, kernelFile(build), bundleFile(build), slotReport(build), signedLoader(build), secureBootVars(build)];
+  const artifacts = [
+    ...disks,
+    kernelFile(build),
+    bundleFile(build),
+    slotReport(build),
+    signedLoader(build),
+    secureBootVars(build),
+  ];
   return {
     name: 'publish',
     makes: 'manifest.json and versioned names',
     inputs: [
-      ...['kernel', 'bundle', 'slot', 'signed-loader', 'firmware-vars', 'disk', ...formatNames].map((step) => ({ kind: 'step' as const, step })),
+      ...['kernel', 'bundle', 'slot', 'signed-loader', 'firmware-vars', 'disk', ...formatNames].map((step) => ({
+        kind: 'step' as const,
+        step,
+      })),
       { kind: 'value', name: 'version', value: build.version },
       { kind: 'value', name: 'source', value: build.source },
     ],

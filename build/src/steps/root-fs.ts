@@ -7,10 +7,10 @@ import type { Step } from '../engine/types.ts';
 import { InternalError } from '../errors.ts';
 import { withoutSections } from '../image/elf.ts';
 import { bundle } from '../toolchain/host-tools.ts';
+import type { Build } from './build.ts';
 import { bundleFile } from './bundle.ts';
 import { writeJson } from './files.ts';
 import { kernelFile, programFile, toolFile } from './rust.ts';
-import type { Build } from './build.ts';
 
 export const treeFile = (build: Build) => join(build.workDir, 'tree.json');
 
@@ -71,7 +71,17 @@ export function rootFsStep(build: Build): Step {
 function releaseFacts(build: Build) {
   const { config, profile, version, source, sourceDateEpoch, keys } = build;
   const { channel, rollback_index, confirm_within_ms } = config.update;
-  return { name: 'flatracoon-os', version, profile, source, source_date_epoch_seconds: sourceDateEpoch, channel, rollback_index, confirm_within_ms, unreleased: keys.unreleased };
+  return {
+    name: 'flatracoon-os',
+    version,
+    profile,
+    source,
+    source_date_epoch_seconds: sourceDateEpoch,
+    channel,
+    rollback_index,
+    confirm_within_ms,
+    unreleased: keys.unreleased,
+  };
 }
 
 /** os-release(5). */
@@ -119,7 +129,8 @@ function withFolders(entries: readonly Entry[]) {
       const path = `/${parts.slice(0, n + 1).join('/')}`;
       if (!all.has(path)) all.set(path, { path, kind: 'directory', mode: '0755' });
     });
-    if (all.has(entry.path) && entry.kind !== 'directory') throw new InternalError(`two things are to be ${entry.path} in the OS tree`);
+    if (all.has(entry.path) && entry.kind !== 'directory')
+      throw new InternalError(`two things are to be ${entry.path} in the OS tree`);
     all.set(entry.path, entry);
   }
   return [...all.values()]

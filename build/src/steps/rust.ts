@@ -4,10 +4,10 @@
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Input, Step, StepContext } from '../engine/types.ts';
-import { cargoBuild, type CargoBuild } from '../toolchain/cargo.ts';
+import { type CargoBuild, cargoBuild } from '../toolchain/cargo.ts';
 import { roughSize } from '../units.ts';
-import { sizeOf } from './files.ts';
 import type { Build } from './build.ts';
+import { sizeOf } from './files.ts';
 
 const notSource = ['target', 'tests', 'fuzz', 'benches', 'README.adoc', 'README.md', 'SAFETY.adoc'];
 /** As kernel-rs/.cargo/config.toml asks whoever sets the flags. */
@@ -98,7 +98,11 @@ function cargoStep(build: Build, cargo: CargoStep): Step {
     { kind: 'tool', name: 'rustc', version: `${rust.version}, ${rust.kind}` },
     { kind: 'value', name: 'cargo', value: { packages, target: target ?? 'host', features, rustFlags } },
     ...['Cargo.toml', 'Cargo.lock', '.cargo/config.toml'].map((file) => ({ kind: 'file' as const, path: join(at, file) })),
-    ...cargo.sources.map((source) => ({ kind: source.includes('.json') ? ('file' as const) : ('tree' as const), path: join(at, source), ignore: notSource })),
+    ...cargo.sources.map((source) => ({
+      kind: source.includes('.json') ? ('file' as const) : ('tree' as const),
+      path: join(at, source),
+      ignore: notSource,
+    })),
   ];
   return {
     name: cargo.name,

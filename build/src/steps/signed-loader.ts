@@ -4,13 +4,13 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Step } from '../engine/types.ts';
-import { findFirmware } from '../qemu/firmware.ts';
 import { signLoader, writeEnrolledVars } from '../keys/index.ts';
+import { findFirmware } from '../qemu/firmware.ts';
 import { slot } from '../toolchain/host-tools.ts';
 import { roughSize } from '../units.ts';
+import type { Build } from './build.ts';
 import { sizeOf, writeJson } from './files.ts';
 import { loaderFile, toolFile } from './rust.ts';
-import type { Build } from './build.ts';
 
 export const signedLoader = (build: Build) => join(build.outDir, 'BOOTX64.EFI');
 export const secureBootVars = (build: Build) => join(build.outDir, 'ovmf-vars-secure-boot.fd');
@@ -40,7 +40,11 @@ export function signedLoaderStep(build: Build): Step {
       const keys = join(scratch, 'keys.json');
       const loader = join(scratch, 'loader.efi');
       await writeJson(keys, trusted);
-      await slot(toolFile(build, 'slot'), ['embed-keys', '--loader', loaderFile(build), '--keys', keys, '--out', loader], context);
+      await slot(
+        toolFile(build, 'slot'),
+        ['embed-keys', '--loader', loaderFile(build), '--keys', keys, '--out', loader],
+        context,
+      );
       await signLoader(loader, context.temporary(signedLoader(build)), build.keys);
       return roughSize(await sizeOf(context.temporary(signedLoader(build))));
     },

@@ -7,10 +7,10 @@ import type { Json, Step } from '../engine/types.ts';
 import { InternalError } from '../errors.ts';
 import { slot } from '../toolchain/host-tools.ts';
 import { roughSize } from '../units.ts';
+import type { Build } from './build.ts';
 import { readJson, writeJson } from './files.ts';
 import { treeFile } from './root-fs.ts';
 import { toolFile } from './rust.ts';
-import type { Build } from './build.ts';
 
 export const slotImage = (build: Build) => join(build.workDir, 'slot.img');
 export const slotReport = (build: Build) => join(build.outDir, 'slot.json');
@@ -38,7 +38,16 @@ export function slotStep(build: Build): Step {
       const image = context.temporary(slotImage(build));
       await writeJson(specFile, spec);
       const signing = commit.secret_file === undefined ? ['--unsigned'] : ['--key', commit.secret_file];
-      const common = ['--tree', treeFile(build), '--spec', specFile, '--out', image, '--commit', context.temporary(slotCommit(build))];
+      const common = [
+        '--tree',
+        treeFile(build),
+        '--spec',
+        specFile,
+        '--out',
+        image,
+        '--commit',
+        context.temporary(slotCommit(build)),
+      ];
       const report = await slot(tool, ['build', ...common, ...signing], context);
       if (commit.secret_file === undefined) {
         const signature = join(scratch, 'signature');
@@ -46,7 +55,11 @@ export function slotStep(build: Build): Step {
         const attach = ['attach-signature', '--image', image, '--signature', signature, '--public-key', commit.public_key];
         await slot(tool, attach, context);
       }
-      await writeJson(context.temporary(slotReport(build)), { ...report, signed_by: commit.public_key, ...forDirectBoot(report) });
+      await writeJson(context.temporary(slotReport(build)), {
+        ...report,
+        signed_by: commit.public_key,
+        ...forDirectBoot(report),
+      });
       return `${roughSize(Number(report.used_bytes ?? 0))} used of ${roughSize(Number(report.partition_bytes ?? 0))}`;
     },
   };

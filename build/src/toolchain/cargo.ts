@@ -47,7 +47,10 @@ export async function cargoBuild(build: CargoBuild): Promise<string> {
     if (error instanceof CommandError) throw await whatCargoSaid(error, build);
     throw error;
   }
-  const triple = target?.split('/').at(-1)?.replace(/\.json$/, '');
+  const triple = target
+    ?.split('/')
+    .at(-1)
+    ?.replace(/\.json$/, '');
   return join(build.targetDir, ...(triple === undefined ? [] : [triple]), 'release');
 }
 
@@ -73,11 +76,20 @@ async function whatCargoSaid(error: CommandError, build: CargoBuild): Promise<Er
   }
   if (/failed to (download|fetch|get)|Could not resolve host|registry/.test(text) && !/^error\[E/m.test(text)) {
     const hint = 'see that this machine reaches the crate registry, then run the same command again';
-    return new UserError(`cargo could not get a crate for ${build.workspace}:\n${firstErrors(text)}`, { code: 'build/crates', hint, log: build.logFile });
+    return new UserError(`cargo could not get a crate for ${build.workspace}:\n${firstErrors(text)}`, {
+      code: 'build/crates',
+      hint,
+      log: build.logFile,
+    });
   }
   if (error.result.code !== 101) return error;
   const message = `${build.workspace}: the Rust source does not compile\n${firstErrors(text)}`;
-  return new UserError(message, { code: 'build/does-not-compile', where: build.workspace, hint: 'mend the source; the log has every message', log: build.logFile });
+  return new UserError(message, {
+    code: 'build/does-not-compile',
+    where: build.workspace,
+    hint: 'mend the source; the log has every message',
+    log: build.logFile,
+  });
 }
 
 function firstErrors(text: string): string {

@@ -2,7 +2,8 @@
 // The only file that starts other programs, and the only importer of execa. Everything else calls a typed function of this folder.
 // No shell, ever: a program and a list of arguments. A failure holds the command, its duration and the tail of its output.
 // Children end when we end: on SIGINT and SIGTERM they get SIGTERM, and SIGKILL after a while. Read next: `packages.ts`.
-import { type Options, execa } from 'execa';
+import { existsSync } from 'node:fs';
+import { execa, type Options } from 'execa';
 import { InternalError, Interrupted, UserError } from '../errors.ts';
 import { roughDuration } from '../units.ts';
 import { packageOf } from './packages.ts';
@@ -73,10 +74,13 @@ export async function run(program: string, args: readonly string[], options: Run
     command,
   };
   if (options.signal?.aborted === true) throw new Interrupted();
+  if (ended.code === 'ENOENT' && options.cwd !== undefined && !existsSync(options.cwd))
+    throw new CommandError(failure(`did not start: the folder ${options.cwd} does not exist`, result), result);
   if (ended.code === 'ENOENT' && ended.exitCode === undefined) throw missing(program, options.cwd, ended);
   if (ended.timedOut) throw new CommandError(failure(`no end within ${roughDuration(options.timeoutMs ?? 0)}`, result), result);
   if (ended.signal !== undefined) throw new CommandError(failure(`ended by ${ended.signal}`, result), result);
-  if (ended.exitCode === undefined) throw new CommandError(failure(`did not start: ${ended.code ?? 'unknown cause'}`, result), result);
+  if (ended.exitCode === undefined)
+    throw new CommandError(failure(`did not start: ${ended.code ?? 'unknown cause'}`, result), result);
   const ok = options.ok ?? [0];
   if (ok !== 'any' && !ok.includes(result.code)) throw new CommandError(failure(`ended with ${result.code}`, result), result);
   return result;
@@ -86,7 +90,10 @@ export async function run(program: string, args: readonly string[], options: Run
 export async function versionOf(program: string, args: readonly string[] = ['--version']): Promise<string | undefined> {
   try {
     const { stdout, stderr } = await run(program, args, { ok: 'any', timeoutMs: 20_000 });
-    return (stdout || stderr).split('\n').find((line) => line.trim() !== '')?.trim();
+    return (stdout || stderr)
+      .split('\n')
+      .find((line) => line.trim() !== '')
+      ?.trim();
   } catch (error) {
     if (error instanceof UserError || error instanceof CommandError) return undefined;
     throw error;

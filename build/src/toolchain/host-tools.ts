@@ -32,7 +32,7 @@ async function tool(name: string, program: string, args: readonly string[], { si
   throw new UserError(`${name}: ${error.message ?? ended.stderr.trim()}`, {
     code: `${name}/${error.code ?? 'refused'}`,
     where: `input of \`${name} ${args[0] ?? ''}\``,
-    hint: error.hint ?? 'correct what it names; the step\'s log has all that it said',
+    hint: error.hint ?? "correct what it names; the step's log has all that it said",
   });
 }
 

@@ -27,7 +27,8 @@ export function rustToolchain(root: string): RustToolchain {
   if (!existsSync(file)) throw new UserError('no Rust toolchain is set up', { code: 'machine/rust-missing', where: file, hint });
   const rust = JSON.parse(readFileSync(file, 'utf8')) as RustToolchain;
   for (const path of [rust.cargo, rust.rustc, join(rust.stdSource, 'Cargo.lock')]) {
-    if (!existsSync(path)) throw new UserError(`${path} is gone since the set-up`, { code: 'machine/rust-missing', where: file, hint });
+    if (!existsSync(path))
+      throw new UserError(`${path} is gone since the set-up`, { code: 'machine/rust-missing', where: file, hint });
   }
   return rust;
 }

@@ -12,7 +12,11 @@ export type Evaluation = { readonly ok: true; readonly value: unknown } | { read
 export async function evaluate(root: string, expression: string, cwd: string, signal?: AbortSignal): Promise<Evaluation> {
   const program = nickelProgram(root);
   const options = { cwd, input: expression, ok: [0, 1], timeoutMs: 120_000, env: { NO_COLOR: '1' } };
-  const ended = await run(program, ['export', '--format', 'json', '-I', cwd], signal === undefined ? options : { ...options, signal });
+  const ended = await run(
+    program,
+    ['export', '--format', 'json', '-I', cwd],
+    signal === undefined ? options : { ...options, signal },
+  );
   if (ended.code === 0) return { ok: true, value: JSON.parse(ended.stdout) };
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the evaluator colours its diagnostics, asked or not
   return { ok: false, diagnostic: ended.stderr.replace(/\x1b\[[0-9;]*m/g, '') };
@@ -21,7 +25,11 @@ export async function evaluate(root: string, expression: string, cwd: string, si
 export function nickelProgram(root: string): string {
   const program = join(root, '.toolchain/bin/nickel');
   if (existsSync(program)) return program;
-  throw new UserError('Nickel is not set up', { code: 'machine/program-missing', where: program, hint: 'run scripts/bootstrap.sh' });
+  throw new UserError('Nickel is not set up', {
+    code: 'machine/program-missing',
+    where: program,
+    hint: 'run scripts/bootstrap.sh',
+  });
 }
 
 /** `nickel 1.18.0, the real program …`: what scripts/bootstrap.sh chose. */
