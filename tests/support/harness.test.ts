@@ -95,7 +95,7 @@ describe('a guest that fails', () => {
     const { message } = await failureOf(console.waitFor(/ready/, { timeoutMs: 500_000 }));
     expect(message).toContain('bad sign kernel-panic');
     expect((await ended).signal).toBe('SIGKILL');
-    await expect(machine!.close()).rejects.toThrow('kernel-panic');
+    await machine!.close();
   });
 
   it('by a triple fault is told from one that ended', async () => {

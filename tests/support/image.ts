@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // The images that tests boot: as the build left them in out/, or with both slots filled. Made once, used through overlays.
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { artifactsOf, Disk, type Profile } from '../../build/src/testing.ts';
@@ -11,7 +12,8 @@ const folder = join(root, 'out', 'test', 'images');
 
 /** Where a computer of this name has its files. */
 export function machineFolder(name: string): string {
-  return join(root, 'out', 'test', 'machines', name.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 100));
+  const short = name.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 60);
+  return join(root, 'out', 'test', 'machines', `${short}-${createHash('sha256').update(name).digest('hex').slice(0, 8)}`);
 }
 
 interface Image {

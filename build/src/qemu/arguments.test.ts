@@ -126,7 +126,7 @@ describe('the argument list', () => {
       -blockdev {"node-name":"variables","driver":"raw","file":{"driver":"file","filename":"/t/VARS.fd"}}
       -blockdev {"node-name":"disk0-file","driver":"file","filename":"/t/d"}
       -blockdev {"node-name":"disk0","driver":"qcow2","file":"disk0-file"}
-      -blockdev {"node-name":"disk0-faults","driver":"blkdebug","image":"disk0","inject-error":[{"event":"write_aio","state":3,"errno":5,"once":false}],"set-state":[{"event":"write_aio","state":1,"new_state":2},{"event":"write_aio","state":2,"new_state":3}]}
+      -blockdev {"node-name":"disk0-faults","driver":"blkdebug","image":"disk0","inject-error":[{"event":"write_aio","iotype":"write","state":3,"errno":5,"once":false}],"set-state":[{"event":"write_aio","state":1,"new_state":2},{"event":"write_aio","state":2,"new_state":3}]}
       -blockdev {"node-name":"disk0-faulty","driver":"raw","file":"disk0-faults"}
       -device virtio-blk-pci,drive=disk0-faulty,serial=disk0,bootindex=1,werror=stop,rerror=report"
     `);
@@ -134,7 +134,7 @@ describe('the argument list', () => {
 
   it('refuses the very first write too', () => {
     const first = withDisk({ writeFault: { afterWrites: 0, outcome: 'error' } });
-    expect(first).toContain('"inject-error":[{"event":"write_aio","state":1,"errno":5,"once":false}],"set-state":[]');
+    expect(first).toContain('"inject-error":[{"event":"write_aio","iotype":"write","state":1,"errno":5,"once":false}]}');
     expect(first).toContain('werror=report');
   });
 

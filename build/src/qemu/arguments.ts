@@ -165,15 +165,24 @@ function disk(spec: DiskSpec, index: number): string[] {
 }
 
 function faults(name: string, image: string, spec: DiskSpec): Record<string, unknown> {
-  const inject: unknown[] = (spec.readFaults ?? []).map(({ sector }) => ({ event: 'read_aio', errno: 5, sector, once: false }));
+  const inject: unknown[] = (spec.readFaults ?? []).map(({ sector }) => ({
+    event: 'read_aio',
+    iotype: 'read',
+    errno: 5,
+    sector,
+    once: false,
+  }));
   const states: unknown[] = [];
   if (spec.writeFault !== undefined) {
     // blkdebug counts by states: it starts in state 1 and each write moves it on by one, to the state that refuses.
     const last = spec.writeFault.afterWrites + 1;
     for (let state = 1; state < last; state += 1) states.push({ event: 'write_aio', state, new_state: state + 1 });
-    inject.push({ event: 'write_aio', state: last, errno: 5, once: false });
+    // Once armed a rule stays, for every kind of access that it does not exclude.
+    inject.push({ event: 'write_aio', iotype: 'write', state: last, errno: 5, once: false });
   }
-  return { 'node-name': name, driver: 'blkdebug', image, 'inject-error': inject, 'set-state': states };
+  // An empty list is an unknown option to it.
+  const list = (option: string, rules: readonly unknown[]) => (rules.length === 0 ? {} : { [option]: rules });
+  return { 'node-name': name, driver: 'blkdebug', image, ...list('inject-error', inject), ...list('set-state', states) };
 }
 
 function tpm(socket: string): string[] {

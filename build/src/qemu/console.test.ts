@@ -113,6 +113,12 @@ describe('a bad sign', () => {
     console.feed(bytes('KERNEL-PANIC {"cause":"test"}\na\nb\n'));
     for (const wait of waits) await expect(wait).rejects.toThrow('bad sign kernel-panic: the kernel stopped itself');
     expect(killed).toBe(1);
+    console.check();
+  });
+
+  it('that no wait has told of is told at the end', () => {
+    const console = make();
+    console.feed(bytes('KERNEL-PANIC {}\n'));
     expect(() => console.check()).toThrow('kernel-panic');
   });
 

@@ -53,6 +53,8 @@ export class Console {
   /** The start of a control sequence whose rest has not come yet. */
   #held = '';
   #over: FailureCause | undefined;
+  /** Whether somebody was told of the bad sign. */
+  #told = false;
 
   constructor(options: ConsoleOptions) {
     this.#options = options;
@@ -84,9 +86,9 @@ export class Console {
     return this.lines.map((line) => line.text).filter((text) => pattern.test(text));
   }
 
-  /** Throws the reason if a bad sign has ended the run. */
+  /** Throws the reason if a bad sign has ended the run and no wait has told it. */
   check(): void {
-    if (this.#over?.kind === 'sign') throw this.#failure(this.#over, undefined, this.#now());
+    if (this.#over?.kind === 'sign' && !this.#told) throw this.#failure(this.#over, undefined, this.#now());
   }
 
   /** A failure with this console's story, for a caller whose own condition broke. */
@@ -177,6 +179,7 @@ export class Console {
   }
 
   #failure(cause: FailureCause, pattern: RegExp | undefined, since: number): MachineFailure {
+    this.#told ||= cause.kind === 'sign';
     return new MachineFailure({
       machine: this.#options.machine,
       awaited: pattern === undefined ? undefined : String(pattern),
