@@ -21,6 +21,7 @@ impl Frames {
         let pages = usize::try_from(bytes.max(1).div_ceil(PAGE_BYTES)).map_err(|_| uefi::Status::OUT_OF_RESOURCES)?;
         let start = boot::allocate_pages(AllocateType::MaxAddress(HIGHEST), MemoryType::LOADER_DATA, pages)?;
         // SAFETY: 1. The firmware just gave us `pages` pages from `start` on, ours alone, mapped one to one and writable.
+        // 2. Bytes need no alignment.
         unsafe { start.write_bytes(0, pages * PAGE_BYTES as usize) };
         Ok(Frames { start, pages })
     }
@@ -44,7 +45,8 @@ impl Frames {
     pub fn keep(self) -> &'static mut [u8] {
         let (start, bytes) = (self.start, self.pages * PAGE_BYTES as usize);
         core::mem::forget(self);
-        // SAFETY: as for `as_mut_slice`; the value that would have freed the pages is forgotten.
+        // SAFETY: 1. `new` got these pages and zeroed them. 2. The value that would have freed them is forgotten, so they
+        // live for ever and nobody else points to them. 3. Fewer than isize::MAX bytes, as they lie below 4 GiB.
         unsafe { slice::from_raw_parts_mut(start.as_ptr(), bytes) }
     }
 }

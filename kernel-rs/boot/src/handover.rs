@@ -186,14 +186,14 @@ fn exit_boot_services(map: &mut [u8]) -> Result<(usize, usize), Status> {
     for _ in 0..8 {
         let found = get_memory_map(map)?;
         let system = table::system_table_raw().ok_or(Status::UNSUPPORTED)?;
-        // SAFETY: 1. As for `call_get_memory_map`. 2. The caller of `enter` holds no protocol any more. 3. The image
+        // SAFETY: 1. The system table is the firmware's, and boot services have not ended: a success returns. 2. The caller of `enter` holds no protocol any more. 3. The image
         // handle is our own.
         status = unsafe {
             let services = system.as_ref().boot_services;
             ((*services).exit_boot_services)(boot::image_handle().as_ptr(), found.key)
         };
         if status == Status::SUCCESS {
-            // SAFETY: the firmware is gone and its interrupt handlers with it; nothing may arrive from here on.
+            // SAFETY: 1. Ring 0 may. 2. Interrupts stay off until the kernel has its own handlers: the firmware's are gone.
             unsafe { asm!("cli", options(nomem, nostack)) };
             return Ok((found.bytes, found.step));
         }

@@ -78,7 +78,7 @@ pub fn largest_page() -> LargestPage {
 pub fn has_five_levels() -> bool {
     const LA57: u64 = 1 << 12;
     let cr4: u64;
-    // SAFETY: reading CR4 changes nothing and is allowed in ring 0, where UEFI runs its programs.
+    // SAFETY: 1. Reading CR4 changes nothing. 2. It is allowed in ring 0, where UEFI runs its programs.
     unsafe { asm!("mov {}, cr4", out(reg) cr4, options(nomem, nostack, preserves_flags)) }
     cr4 & LA57 != 0
 }

@@ -14,7 +14,7 @@ use core::arch::asm;
 /// Whether boot services can still be called.
 pub fn is_there() -> bool {
     uefi::table::system_table_raw().is_some_and(|system| {
-        // SAFETY: the pointer is the firmware's system table, which stays readable as long as the loader's tables map it.
+        // SAFETY: 1. The pointer is the firmware's system table, given to our entry point. 2. It stays mapped until the jump.
         let system = unsafe { system.as_ref() };
         !system.boot_services.is_null()
     })
