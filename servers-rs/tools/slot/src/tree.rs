@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs::File,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -47,6 +47,8 @@ pub struct Line {
 pub struct Tree {
     pub entries: Vec<Entry>,
     sources: Vec<Option<PathBuf>>,
+    /// What each source looked like when the description was read.
+    stamps: Vec<Option<Stamp>>,
     /// The file that was read last: contents come in order.
     open: Option<(usize, File)>,
 }
@@ -57,15 +59,29 @@ impl Tree {
         let bytes = read_small("tree/unreadable", path)?;
         let description: Description = serde_json::from_slice(&bytes)
             .map_err(|error| Fault::input("tree/invalid", format!("{}: {error}", path.display())))?;
-        let mut tree = Self { entries: Vec::new(), sources: Vec::new(), open: None };
+        let mut tree = Self { entries: Vec::new(), sources: Vec::new(), stamps: Vec::new(), open: None };
         for line in description.entries {
             let entry = entry(&line).map_err(|fault| fault.about(path))?;
             tree.entries.push(entry);
+            tree.stamps.push(line.source.as_deref().map(stamp).transpose()?);
             tree.sources.push(line.source);
         }
         let in_order = tree.entries.is_sorted_by(|one, two| one.path < two.path);
         let fault = || Fault::input("tree/order", format!("{}: entries are not sorted by path, or one stands there twice", path.display()));
         if in_order { Ok(tree) } else { Err(fault()) }
+    }
+
+    /// Refuses a source that changed since the description was read: the commit would describe other bytes than the image holds.
+    pub fn check_unchanged(&self) -> Result<(), Fault> {
+        for (source, before) in self.sources.iter().zip(&self.stamps) {
+            if let (Some(source), Some(before)) = (source, before)
+                && stamp(source)? != *before
+            {
+                let message = format!("{} changed while the slot was built", source.display());
+                return Err(Fault::input("tree/changed", message).hint("build again when nothing writes there"));
+            }
+        }
+        Ok(())
     }
 
     /// The host path of an entry's contents.
@@ -126,10 +142,41 @@ fn entry(line: &Line) -> Result<Entry, Fault> {
     })
 }
 
+/// Length, modification time in seconds and nanoseconds, inode.
+type Stamp = (u64, i64, i64, u64);
+
+fn stamp(source: &Path) -> Result<Stamp, Fault> {
+    let metadata = source.metadata().map_err(|error| Fault::file("tree/source", "cannot read", source, &error))?;
+    Ok((metadata.len(), metadata.mtime(), metadata.mtime_nsec(), metadata.ino()))
+}
+
 fn length(source: &Path) -> Result<u64, Fault> {
     let metadata = source.metadata().map_err(|error| Fault::file("tree/source", "cannot read", source, &error))?;
     if !metadata.is_file() {
         return Err(Fault::input("tree/source", format!("{} is no regular file", source.display())));
     }
     Ok(metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_changes_during_the_build_is_refused() {
+        let folder = std::env::temp_dir().join(format!("flatracoon-slot-tree-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (source, description) = (folder.join("source"), folder.join("tree.json"));
+        std::fs::write(&source, b"before").unwrap();
+        let root = r#"{ "path": "/", "kind": "directory", "mode": "0755", "uid": 0, "gid": 0 }"#;
+        let file = format!(r#"{{ "path": "/a", "kind": "file", "mode": "0644", "uid": 0, "gid": 0, "source": {source:?} }}"#);
+        std::fs::write(&description, format!(r#"{{ "entries": [{root}, {file}] }}"#)).unwrap();
+        let tree = Tree::read(&description).unwrap();
+        tree.check_unchanged().unwrap();
+        std::fs::write(&source, b"after it was looked at").unwrap();
+        assert_eq!(tree.check_unchanged().unwrap_err().code, "tree/changed");
+        std::fs::remove_file(&source).unwrap();
+        assert_eq!(tree.check_unchanged().unwrap_err().code, "tree/source");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -65,6 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
     let output = Output::create(&arguments.out, 0o644)?;
     output.set_length(spec.partition_bytes)?;
     let root = write_image(&output, &plan, &mut tree, &layout, &identity)?;
+    tree.check_unchanged()?;
     let release = release(&spec, &objects, &layout, &identity, root);
     let commit = release.to_commit(spec.epoch, objects.root_tree, objects.root_meta).to_bytes();
     let commit_id = ObjectId::of(&commit);
