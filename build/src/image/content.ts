@@ -4,7 +4,9 @@
 // The slot tool knows the exact size, but not which files a person could leave out.
 
 import { readFile, stat } from 'node:fs/promises';
-import type { ContentSize } from './plan.ts';
+import { throwAll } from '../errors.ts';
+import type { ContentSize, ResolvedPartition } from './plan.ts';
+import { doesNotFit } from './rules.ts';
 
 const BLOCK_BYTES = 4096;
 /** Trailer and verity superblock. */
@@ -12,6 +14,11 @@ const FIXED_BYTES = 65_536 + BLOCK_BYTES;
 
 interface TreeFile {
   readonly entries: readonly { readonly path: string; readonly kind: string; readonly source?: string }[];
+}
+
+/** Errors: UserError `image/too-small`, with the five largest files, when the described tree cannot fit in the slot's partition. */
+export async function checkSlotFits(tree: string, partition: ResolvedPartition): Promise<void> {
+  throwAll(doesNotFit(partition, await slotContent(tree)));
 }
 
 /** Reads `tree.json` and asks the host for each file's size. Never more than the slot will need. */

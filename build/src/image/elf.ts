@@ -14,7 +14,8 @@ export function withoutSections(elf: Buffer, name: string): Buffer {
   const entryBytes = elf.readUInt16LE(54);
   const count = elf.readUInt16LE(56);
   const tableEnd = tableStart + count * entryBytes;
-  if (entryBytes !== PROGRAM_HEADER_BYTES || tableEnd > elf.length) throw new InternalError(`${name} has no whole table of program headers`);
+  if (entryBytes !== PROGRAM_HEADER_BYTES || tableEnd > elf.length)
+    throw new InternalError(`${name} has no whole table of program headers`);
   let end = Math.max(HEADER_BYTES, tableEnd);
   for (let at = tableStart; at < tableEnd; at += entryBytes) {
     end = Math.max(end, Number(elf.readBigUInt64LE(at + 8) + elf.readBigUInt64LE(at + 32)));

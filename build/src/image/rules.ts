@@ -194,22 +194,28 @@ export function beyondDisk(placed: readonly PlannedPartition[], size_bytes: numb
 export function tooSmall(placed: readonly PlannedPartition[], contents: Readonly<Record<string, ContentSize>>): UserError[] {
   return placed.flatMap((partition) => {
     const content = contents[partition.name];
-    if (content === undefined || !partition.filled || content.size_bytes <= partition.size_bytes) return [];
-    const largest = (content.largest ?? [])
-      .slice(0, 5)
-      .map((file) => `\n    ${rough(file.size_bytes).padStart(9)}  ${file.path}`);
-    const files = largest.length === 0 ? '' : `; the largest files in it:${largest.join('')}`;
-    return [
-      new UserError(
-        `image: ${partition.name} needs ${rough(content.size_bytes)} but its partition holds ${rough(partition.size_bytes)}${files}`,
-        {
-          code: 'image/too-small',
-          where: `images/partitions/${String(partition.order).padStart(2, '0')}-${partition.name}.ncl, field size`,
-          hint: `raise the size to ${spaced(roundUp(content.size_bytes, MIB))} or more, or leave files out`,
-        },
-      ),
-    ];
+    return content === undefined || !partition.filled ? [] : doesNotFit(partition, content);
   });
+}
+
+/** What to say when `content` is larger than its partition; nothing when it fits. */
+export function doesNotFit(
+  partition: Pick<PlannedPartition, 'order' | 'name' | 'size_bytes'>,
+  content: ContentSize,
+): UserError[] {
+  if (content.size_bytes <= partition.size_bytes) return [];
+  const largest = (content.largest ?? []).slice(0, 5).map((file) => `\n    ${rough(file.size_bytes).padStart(9)}  ${file.path}`);
+  const files = largest.length === 0 ? '' : `; the largest files in it:${largest.join('')}`;
+  return [
+    new UserError(
+      `image: ${partition.name} needs ${rough(content.size_bytes)} but its partition holds ${rough(partition.size_bytes)}${files}`,
+      {
+        code: 'image/too-small',
+        where: `images/partitions/${String(partition.order).padStart(2, '0')}-${partition.name}.ncl, field size`,
+        hint: `raise the size to ${spaced(roundUp(content.size_bytes, MIB))} or more, or leave files out`,
+      },
+    ),
+  ];
 }
 
 /** Rounded up, so that "needs" is never understated. */

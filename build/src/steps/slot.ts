@@ -5,6 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Json, Step } from '../engine/types.ts';
 import { InternalError } from '../errors.ts';
+import { checkSlotFits } from '../image/content.ts';
 import { slot } from '../toolchain/host-tools.ts';
 import { roughSize } from '../units.ts';
 import type { Build } from './build.ts';
@@ -36,6 +37,7 @@ export function slotStep(build: Build): Step {
       const scratch = await context.scratch();
       const specFile = join(scratch, 'spec.json');
       const image = context.temporary(slotImage(build));
+      await checkSlotFits(treeFile(build), slotPartition(build));
       await writeJson(specFile, spec);
       const signing = commit.secret_file === undefined ? ['--unsigned'] : ['--key', commit.secret_file];
       const common = [
@@ -77,15 +79,19 @@ export async function readSlotReport(build: Build): Promise<Json> {
 
 function slotSpec(build: Build) {
   const { config, version, sourceDateEpoch, keys, profile } = build;
-  const partition = config.partitions.find((one) => one.slot === 'A');
-  if (partition === undefined) throw new InternalError('no partition is slot A: the rules of the configuration let that through');
   return {
     version,
     refs: [`flatracoon-os/x86_64/${config.update.channel}`],
     rollback_index: config.update.rollback_index,
     epoch: sourceDateEpoch,
     uuid_seed: `flatracoon-os/${profile}`,
-    partition_bytes: partition.size_bytes,
+    partition_bytes: slotPartition(build).size_bytes,
     unreleased: keys.unreleased,
   };
+}
+
+function slotPartition({ config }: Build) {
+  const partition = config.partitions.find((one) => one.slot === 'A');
+  if (partition === undefined) throw new InternalError('no partition is slot A: the rules of the configuration let that through');
+  return partition;
 }
