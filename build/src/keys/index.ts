@@ -19,16 +19,17 @@ export async function signLoader(source: string, out: string, keys: SigningKeys)
 }
 
 /**
- * Writes `out`, firmware variables for QEMU with the user's development PK and KEK, and with the certificate of whoever signs the loader.
- * `template` is the distribution's empty OVMF_VARS_4M.fd.
+ * Writes `out`, firmware variables for QEMU that trust whoever signs the loader; `template` is the distribution's empty OVMF_VARS_4M.fd.
+ * PK and KEK are the user's development ones; for a release, whose files must not depend on who built it, the loader's own certificate.
  */
 export async function writeEnrolledVars(template: string, out: string, keys: SigningKeys, folder?: string): Promise<void> {
+  const loader = keys.loader.certificate.raw;
+  const owner = keys.unreleased ? await developmentOwner(folder) : { platform: loader, exchange: loader };
+  await writeFile(out, enrolledVars(await readFile(template), { ...owner, programs: [loader] }));
+}
+
+async function developmentOwner(folder?: string): Promise<{ readonly platform: Buffer; readonly exchange: Buffer }> {
   const files = await developmentKeys(folder);
   const der = async (path: string): Promise<Buffer> => new X509Certificate(await readFile(path)).raw;
-  const enrolled = enrolledVars(await readFile(template), {
-    platform: await der(files.platform.certificate),
-    exchange: await der(files.exchange.certificate),
-    programs: [keys.loader.certificate.raw],
-  });
-  await writeFile(out, enrolled);
+  return { platform: await der(files.platform.certificate), exchange: await der(files.exchange.certificate) };
 }
