@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto';
 import { open, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { InternalError, UserError } from '../errors.ts';
 import { type FatFile, fatOverheadBytes, makeFat } from './filesystems/fat.ts';
 import { encodeGpt } from './gpt.ts';
@@ -47,8 +47,9 @@ export interface AppliedImage {
 export async function applyImage(request: ApplyRequest): Promise<AppliedImage> {
   const { plan, out } = request;
   await checkContents(request);
-  const partial = join(dirname(out), `.${basename(out)}.partial-${process.pid}`);
-  const esp = `${partial}.esp`;
+  // Names that a run which was killed leaves are those that the next one overwrites, and that the engine clears away.
+  const partial = `${out}.writing`;
+  const esp = `${out}.esp`;
   try {
     const sha256 = await writeImage(request, partial, esp);
     await rename(partial, out);
