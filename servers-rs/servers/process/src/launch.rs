@@ -12,9 +12,12 @@ use program::Program;
 use rt::child::{Child, Limits};
 use sys::{Capability, Endpoint, Error, Handle, Memory, Pool, Result, Rights};
 
-/// Badge of the process endpoint: as interface 0 for calls, 1 for faults and exits, with the component's client number.
+/// Badges of the process endpoint, with the component's client number: what it may say there.
 pub const CALLS: u32 = 0;
+/// The kernel only: faults and exits.
 pub const FAULTS: u32 = 1;
+/// Whom the manifest grants `supervisor`.
+pub const SUPERVISES: u32 = 2;
 
 /// What a driver may do with what root prepared for it; not destroy it, since it outlives the driver.
 const DEVICE: Rights = Rights(Rights::READ.0 | Rights::WRITE.0 | Rights::EDIT.0 | Rights::COPY.0 | Rights::DMA.0);
@@ -89,6 +92,11 @@ impl Board {
         let badge = layout::badge(CALLS, Manifest::client_number(n));
         let parent = child.insert(self.own.handle(), CALL, badge)?.0;
         add(api_process::NAME, What::Call { endpoint: parent, buffer: None });
+        if said.calls.iter().any(|c| c.interface == api_supervisor::NAME) {
+            let badge = layout::badge(SUPERVISES, Manifest::client_number(n));
+            let endpoint = child.insert(self.own.handle(), CALL, badge)?.0;
+            add(api_supervisor::NAME, What::Call { endpoint, buffer: None });
+        }
         for edge in self.edges.iter().filter(|e| e.client == Some(n)) {
             // A server that was given up or is absent has no endpoint: its clients are not granted one.
             let Some(Some(endpoint)) = self.endpoints.get(edge.server) else { continue };

@@ -6,12 +6,13 @@
 //! second thread reads programs from the verity root (`fetch.rs`).
 //!
 //! Read `supervise.rs` for the loop, `policy.rs` for who is restarted when, `launch.rs` for what a component gets,
-//! `report.rs` for what a death looks like.
+//! `report.rs` for what a death looks like, `inform.rs` for who asks.
 #![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;
 
 mod fetch;
+mod inform;
 mod launch;
 mod policy;
 mod report;

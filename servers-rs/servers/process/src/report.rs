@@ -30,6 +30,8 @@ pub enum Death {
     Exit(u64),
     /// It did not say that it is ready in time.
     Silent { ms: u32 },
+    /// Someone who may asked for it.
+    Ended,
 }
 
 /// A dead component.
@@ -109,6 +111,7 @@ fn machine_line(it: &Victim<'_>, line: &mut String) {
     let _ = write!(line, "SERVER-FAULT {{\"name\":\"{name}\",");
     let _ = match it.death {
         Death::Exit(code) => write!(line, "\"cause\":\"exit\",\"code\":{code}"),
+        Death::Ended => write!(line, "\"cause\":\"ended by request\""),
         Death::Silent { ms } => write!(line, "\"cause\":\"not ready\",\"after_ms\":{ms}"),
         Death::Fault([cause, address, error, rip, ..]) => {
             let cause = u8::try_from(*cause).ok().and_then(Cause::from_vector).map_or("unknown", Cause::name);

@@ -2,7 +2,7 @@
 //! The loop: one endpoint for what components say and for their deaths, one notification for programs that were read.
 
 use crate::fetch;
-use crate::launch::{Board, CALLS, Edge, FAULTS};
+use crate::launch::{Board, CALLS, Edge, FAULTS, SUPERVISES};
 use crate::policy::{Policy, Verdict};
 use crate::report::{self, Death, Victim};
 use crate::state::{State, next_to_start, outcome};
@@ -21,15 +21,17 @@ use sys::{Capability, FOREVER, Pool, Power, Received, Reply, Rights, Thread, sta
 
 const NS_PER_MS: u64 = 1_000_000;
 
-struct Record {
-    state: State,
-    child: Option<Child>,
+pub struct Record {
+    pub state: State,
+    pub child: Option<Child>,
     policy: Policy,
+    /// Since this program started.
+    pub deaths: u32,
 }
 
 pub struct Supervisor {
-    board: Board,
-    records: Vec<Record>,
+    pub board: Board,
+    pub records: Vec<Record>,
     /// Who asked whether all are up.
     waiting: Vec<Reply>,
     outcome: Option<bool>,
@@ -59,7 +61,7 @@ impl Supervisor {
             edges: edges(manifest, pool)?,
             ring,
         };
-        let record = |c: &manifest::Component| Record { state: State::Waiting, child: None, policy: Policy::new(c.restart) };
+        let record = |c: &manifest::Component| Record { state: State::Waiting, child: None, policy: Policy::new(c.restart), deaths: 0 };
         let records = manifest.components.iter().map(record).collect();
         let supervisor = Supervisor {
             board,
@@ -178,6 +180,11 @@ impl Supervisor {
                 let answer = api_process::dispatch(self, Badge(u64::from(client)), &request);
                 answer_with(&answer, None);
             }
+            SUPERVISES => {
+                let request = rt::channel::take(received);
+                let answer = api_supervisor::dispatch(self, Badge(u64::from(client)), &request);
+                answer_with(&answer, None);
+            }
             _ => {}
         }
     }
@@ -206,7 +213,7 @@ impl Supervisor {
             label::EXIT => {
                 let (code, kind) = (received.words[0], self.board.manifest.components[n].kind);
                 if code == 0 && kind == Kind::Oneshot {
-                    self.end(n);
+                    self.destroy(n);
                     self.records[n].state = State::Done;
                     return;
                 }
@@ -228,7 +235,7 @@ impl Supervisor {
         self.bury(n);
     }
 
-    fn dead(&mut self, n: usize, death: Death) {
+    pub fn dead(&mut self, n: usize, death: Death) {
         let said = &self.board.manifest.components[n];
         let names = said.symbols.map_or(&[][..], |span| self.board.bundle.bytes(span));
         let record = &self.records[n];
@@ -238,14 +245,15 @@ impl Supervisor {
         self.bury(n);
     }
 
-    fn end(&mut self, n: usize) {
+    fn destroy(&mut self, n: usize) {
         if let Some(child) = self.records[n].child.take() {
             child.destroy();
         }
     }
 
     fn bury(&mut self, n: usize) {
-        self.end(n);
+        self.destroy(n);
+        self.records[n].deaths = self.records[n].deaths.saturating_add(1);
         let name = &self.board.manifest.components[n].name;
         match self.records[n].policy.died(rt::clock::now_ns()) {
             Verdict::At(at_ns) => self.records[n].state = State::Delayed { at_ns },

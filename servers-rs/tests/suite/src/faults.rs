@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! What a fault handler hears: cause, address, where. The faulting threads are this program's own.
 
+use alloc::string::String;
 use crate::report::{Found, Test, equal, must, that};
 use abi::fault::{Cause, label};
 use ipc::Message;
@@ -30,7 +31,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// Runs `work` in a thread and returns what its handler hears.
-fn news_of(work: fn()) -> Result<(Received, Message), rt::log::Line> {
+fn news_of(work: fn()) -> Result<(Received, Message), String> {
     let endpoint = must("making an endpoint", POOL.create_endpoint())?;
     let fault = must("badging", endpoint.copy(Rights::WRITE, BADGE))?;
     let thread = must("starting a thread", spawn("faulty", PRIORITY, STACK, Some(fault), work))?;
@@ -40,7 +41,7 @@ fn news_of(work: fn()) -> Result<(Received, Message), rt::log::Line> {
     equal(news.badge, BADGE)?;
     Ok((news, message))
 }
-fn page_fault(work: fn(), error: u64) -> Result<u64, rt::log::Line> {
+fn page_fault(work: fn(), error: u64) -> Result<u64, String> {
     let (news, message) = news_of(work)?;
     equal((news.tag.label(), news.words[0]), (label::FAULT, Cause::PageFault as u64))?;
     equal(news.words[2] & (PRESENT | WRITE | USER | FETCH), error)?;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Mapping, W^X, physical addresses, and a page that must stay as it was.
 
+use alloc::string::String;
 use crate::report::{Found, Test, equal, must, that};
 use rt::memory::{Private, Shared};
 use sys::{AddressSpace, Capability, Error, Memory, PAGE_BYTES, Pool, Rights, start};
@@ -40,11 +41,11 @@ fn sign(n: usize) -> u8 {
     (n as u32).wrapping_mul(2_654_435_761).to_le_bytes()[2]
 }
 
-fn memory(bytes: u64) -> Result<Memory, rt::log::Line> {
+fn memory(bytes: u64) -> Result<Memory, String> {
     must("making memory", POOL.create_memory(bytes))
 }
 /// A space of a child pool: what is mapped there ends with it.
-fn space() -> Result<(Pool, AddressSpace), rt::log::Line> {
+fn space() -> Result<(Pool, AddressSpace), String> {
     let child = must("splitting", POOL.split(64))?;
     Ok((child, must("making a space", child.create_address_space())?))
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Calls between two threads of this program: words, badges, capabilities that travel, replies kept for later.
 
+use alloc::string::String;
 use crate::report::{Found, Test, equal, must, that};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use ipc::Message;
@@ -30,11 +31,11 @@ pub const TESTS: &[Test] = &[
     Test { promise: "floating point registers survive calls and the other thread", run: floating_point },
 ];
 
-fn endpoint() -> Result<Endpoint, rt::log::Line> {
+fn endpoint() -> Result<Endpoint, String> {
     must("making an endpoint", POOL.create_endpoint())
 }
 /// Starts a thread that finds `endpoint` in `ENDPOINT`.
-fn with(endpoint: Endpoint, work: fn()) -> Result<sys::Thread, rt::log::Line> {
+fn with(endpoint: Endpoint, work: fn()) -> Result<sys::Thread, String> {
     ENDPOINT.store(endpoint.handle().0, Ordering::SeqCst);
     RESULT.store(u64::MAX, Ordering::SeqCst);
     must("starting a thread", spawn("partner", PRIORITY, STACK, None, work))

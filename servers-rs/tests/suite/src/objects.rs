@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Handles, rights, revocation, notifications, time, pools.
 
+use alloc::string::String;
 use crate::report::{Found, Test, equal, must, that};
 use abi::op::Op;
 use rt::clock::now_ns;
@@ -49,7 +50,7 @@ fn no_handle() -> Found {
     equal(Notification(Handle::new((1 << 18) - 1, 1)).signal(1), Err(Error::BadHandle))?;
     equal(Notification(Handle(u32::MAX)).signal(1), Err(Error::BadHandle))
 }
-fn notification() -> Result<Notification, rt::log::Line> {
+fn notification() -> Result<Notification, String> {
     must("making a notification", POOL.create_notification())
 }
 fn stale() -> Found {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! What a client sees of a server that dies, and what the process server does about it. The partner is `tests/assistant`.
 
+use alloc::string::String;
 use crate::report::{Found, Test, equal, must, that};
 use api_assistant::{Client, Error};
 use ipc::{Text, Transport};
@@ -22,10 +23,9 @@ pub const TESTS: &[Test] = &[
     Test { promise: "an idempotent call made while the server restarts is answered", run: during },
     Test { promise: "a method that the interface does not have is refused and kills nobody", run: malformed },
     Test { promise: "what was not granted is not there", run: not_granted },
-    Test { promise: "the verity root's files are served, if they are granted", run: files },
 ];
 
-fn client() -> Result<Client<Channel>, rt::log::Line> {
+fn client() -> Result<Client<Channel>, String> {
     let (endpoint, _) = must("the manifest", grant::call(api_assistant::NAME).ok_or("assistant is not granted"))?;
     Ok(Client(Channel(endpoint)))
 }
@@ -91,20 +91,4 @@ fn malformed() -> Found {
 }
 fn not_granted() -> Found {
     that(grant::call("slot").is_none() && grant::ports().is_none() && grant::device().is_none(), "it is")
-}
-fn files() -> Found {
-    let Some((endpoint, Some(buffer))) = grant::call(api_file::NAME) else { return Ok(()) };
-    let mut files = api_file::Client(Channel(endpoint));
-    let shared = must("mapping", Shared::map(grant::typed(buffer.memory), buffer.length_bytes, Rights::READ))?;
-    let path = |text: &str| Text::clipped(text);
-    let (file, size) = must("opening", files.open(path("/programs/hello")))?;
-    let got = must("reading", files.read(file, 0, 4096, 0))?;
-    equal(u64::from(got), size.min(4096))?;
-    let mut magic = [0; 4];
-    that(shared.read(0, &mut magic).is_some(), "the buffer cannot be read")?;
-    equal(&magic, b"\x7fELF")?;
-    must("closing", files.close(file))?;
-    equal(files.open(path("/nope")), Err(api_file::Error::NotFound))?;
-    equal(files.open(path("/programs")), Err(api_file::Error::WrongKind))?;
-    equal(files.stat(path("/programs/../programs")).map(|s| s.kind), Ok(api_file::FileKind::Directory))
 }

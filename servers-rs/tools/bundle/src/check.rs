@@ -7,6 +7,8 @@ use manifest::component::MAX_COMPONENTS;
 use std::collections::{BTreeMap, BTreeSet};
 
 const PAGE: u64 = program::PAGE_BYTES;
+/// Served by the process server, which stands in no component's `serves`.
+const OF_PROCESS: [&str; 2] = ["process", "supervisor"];
 /// `Origin::version` has 64 bytes and ends with a zero.
 const MAX_VERSION_BYTES: usize = 63;
 
@@ -101,7 +103,7 @@ fn interfaces(input: &Input, found: &mut Vec<String>) {
     }
     for c in &input.components {
         for call in &c.calls {
-            if call.interface != "process" && !servers.contains_key(call.interface.as_str()) {
+            if !OF_PROCESS.contains(&call.interface.as_str()) && !servers.contains_key(call.interface.as_str()) {
                 found.push(format!("components.{}.calls: nobody serves \"{}\"", c.name, call.interface));
             }
         }

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! Interface `supervisor`: who runs, who died how often, and ending one so that it is started afresh. Served by the
+//! process server; an operator's tool or a test holds it, no ordinary component.
+#![no_std]
+
+use ipc::{Message, Reader, Text, Wire};
+
+/// What a component is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Condition {
+    /// Its turn has not come.
+    Waiting = 1,
+    /// It is being started, now or after a delay.
+    Starting = 2,
+    Up = 3,
+    /// A oneshot that ended with 0.
+    Done = 4,
+    /// It died too often.
+    GivenUp = 5,
+    /// Its device or the verity root is not in this machine.
+    Absent = 6,
+}
+
+impl Condition {
+    pub const fn from_u8(n: u8) -> Option<Condition> {
+        Some(match n {
+            1 => Condition::Waiting,
+            2 => Condition::Starting,
+            3 => Condition::Up,
+            4 => Condition::Done,
+            5 => Condition::GivenUp,
+            6 => Condition::Absent,
+            _ => return None,
+        })
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub name: Text,
+    pub condition: Condition,
+    /// Since the process server started.
+    pub deaths: u32,
+}
+
+impl Wire for Status {
+    fn put(&self, into: &mut Message) {
+        self.name.put(into);
+        (self.condition as u8).put(into);
+        self.deaths.put(into);
+    }
+    fn take(from: &mut Reader<'_>) -> Option<Self> {
+        Some(Status { name: Text::take(from)?, condition: Condition::from_u8(u8::take(from)?)?, deaths: u32::take(from)? })
+    }
+}
+
+ipc::interface! {
+    /// The process server, for those who look after the others.
+    interface supervisor;
+    errors {
+        /// No component has this number or name.
+        Unknown = 16,
+        /// It does not run, so it cannot be ended.
+        NotRunning = 17,
+    }
+    methods {
+        /// How many components the manifest has.
+        1 count idempotent () -> u32;
+        /// One of them, by its place in the start order.
+        2 status idempotent (number: u32) -> Status;
+        /// Ends a component as if it had died; its restart policy decides what follows.
+        3 end once (name: Text) -> ();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ipc::{Badge, pair::Pair};
+
+    struct One;
+    impl Serve for One {
+        fn count(&mut self, _: Badge) -> Result<u32, Error> {
+            Ok(1)
+        }
+        fn status(&mut self, _: Badge, number: u32) -> Result<Status, Error> {
+            let status = Status { name: Text::clipped("uart"), condition: Condition::Up, deaths: 3 };
+            if number == 0 { Ok(status) } else { Err(Error::Unknown) }
+        }
+        fn end(&mut self, _: Badge, name: Text) -> Result<(), Error> {
+            if name.as_str() == "uart" { Ok(()) } else { Err(Error::Unknown) }
+        }
+    }
+
+    #[test]
+    fn a_status_crosses_whole_and_unknown_ones_are_refused() {
+        let mut it = Client(Pair::new(One, Badge(1), dispatch));
+        let status = it.status(0).unwrap();
+        assert_eq!((status.name.as_str(), status.condition, status.deaths), ("uart", Condition::Up, 3));
+        assert_eq!(it.status(1).err(), Some(Error::Unknown));
+        assert_eq!(it.end(Text::clipped("nobody")), Err(Error::Unknown));
+    }
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! What a client of the verity root sees while servers and drivers under it are ended and come back.
+
+use crate::report::{Found, Test, equal, must, that};
+use alloc::string::String;
+use alloc::vec::Vec;
+use api_file::{Error, FileKind};
+use api_supervisor::{Condition, Status};
+use ipc::Text;
+use rt::channel::Channel;
+use rt::clock::now_ns;
+use rt::memory::Shared;
+use rt::start::grant;
+use sys::Rights;
+
+const SECOND: u64 = 1_000_000_000;
+const PATH: &str = "/programs/hello";
+
+pub const TESTS: &[Test] = &[
+    Test { promise: "the files of the verity root are served", run: files },
+    Test { promise: "a driver that dies is restarted within a second and its reader loses nothing", run: driver },
+    Test { promise: "a storage server that dies is restarted within a second; its reader opens again", run: storage },
+    Test { promise: "a log server that dies is restarted within a second and lines go on", run: log },
+    Test { promise: "a driver that dies under the storage server ten times loses no read", run: ten_times },
+    Test { promise: "who is no component cannot be ended", run: unknown },
+];
+
+pub fn is_granted() -> bool {
+    grant::call(api_file::NAME).is_some() && grant::call(api_supervisor::NAME).is_some()
+}
+
+struct Reader {
+    files: api_file::Client<Channel>,
+    buffer: Shared,
+}
+
+impl Reader {
+    fn new() -> Result<Reader, String> {
+        let (endpoint, buffer) = must("the manifest", grant::call(api_file::NAME).ok_or("file is not granted"))?;
+        let buffer = must("the manifest", buffer.ok_or("it has no buffer"))?;
+        let shared = must("mapping", Shared::map(grant::typed(buffer.memory), buffer.length_bytes, Rights::READ))?;
+        Ok(Reader { files: api_file::Client(Channel(endpoint)), buffer: shared })
+    }
+    /// The whole file, in pieces small enough for many calls. After a death of the server it begins again, as told.
+    fn read(&mut self, path: &str) -> Result<Vec<u8>, Error> {
+        loop {
+            match self.attempt(path) {
+                Err(Error::Restarted | Error::BadFile) => {}
+                other => return other,
+            }
+        }
+    }
+    fn attempt(&mut self, path: &str) -> Result<Vec<u8>, Error> {
+        let (file, size) = self.files.open(Text::clipped(path))?;
+        let mut all = Vec::new();
+        while (all.len() as u64) < size {
+            let got = self.files.read(file, all.len() as u64, 4096, 0)?;
+            let mut piece = alloc::vec![0; got as usize];
+            self.buffer.read(0, &mut piece).ok_or(Error::OutOfRange)?;
+            all.extend(piece);
+        }
+        self.files.close(file)?;
+        Ok(all)
+    }
+}
+
+fn supervisor() -> Result<api_supervisor::Client<Channel>, String> {
+    let (endpoint, _) = must("the manifest", grant::call(api_supervisor::NAME).ok_or("supervisor is not granted"))?;
+    Ok(api_supervisor::Client(Channel(endpoint)))
+}
+fn end(name: &str) -> Found {
+    must("ending it", supervisor()?.end(Text::clipped(name)))
+}
+fn status(name: &str) -> Result<Status, String> {
+    let mut supervisor = supervisor()?;
+    for n in 0..must("counting", supervisor.count())? {
+        let status = must("asking", supervisor.status(n))?;
+        if status.name.as_str() == name {
+            return Ok(status);
+        }
+    }
+    Err(crate::report::text(format_args!("there is no {name}")))
+}
+/// Waits until it runs again; says how long that took.
+fn comes_back(name: &str) -> Found {
+    let began = now_ns();
+    while status(name)?.condition != Condition::Up {
+        that(now_ns() - began < SECOND, "it did not come back within a second")?;
+        sys::yield_now();
+    }
+    Ok(())
+}
+
+fn files() -> Found {
+    let mut it = Reader::new()?;
+    let all = must("reading", it.read(PATH))?;
+    equal(all.get(..4), Some(&b"\x7fELF"[..]))?;
+    equal(it.files.open(Text::clipped("/nope")), Err(Error::NotFound))?;
+    equal(it.files.open(Text::clipped("/programs")), Err(Error::WrongKind))?;
+    equal(it.files.stat(Text::clipped("/programs/../programs")).map(|s| s.kind), Ok(FileKind::Directory))
+}
+fn driver() -> Found {
+    let mut it = Reader::new()?;
+    let before = must("reading", it.read(PATH))?;
+    let deaths = status("virtio-blk")?.deaths;
+    end("virtio-blk")?;
+    // It is not there now: the read waits below storage, which issues it again.
+    equal(must("reading", it.read(PATH))? == before, true)?;
+    comes_back("virtio-blk")?;
+    equal(status("virtio-blk")?.deaths, deaths + 1)?;
+    equal(status("storage")?.deaths, 0)
+}
+fn storage() -> Found {
+    let mut it = Reader::new()?;
+    let before = must("reading", it.read(PATH))?;
+    let (file, _) = must("opening", it.files.open(Text::clipped(PATH)))?;
+    end("storage")?;
+    equal(it.files.read(file, 0, 16, 0), Err(Error::BadFile))?;
+    equal(must("reading", it.read(PATH))? == before, true)?;
+    comes_back("storage")
+}
+fn log() -> Found {
+    end("uart")?;
+    rt::info!("a line while the log's server is away");
+    comes_back("uart")?;
+    rt::info!("a line after it came back");
+    Ok(())
+}
+fn ten_times() -> Found {
+    let mut it = Reader::new()?;
+    let before = must("reading", it.read(PATH))?;
+    for _ in 0..10 {
+        end("virtio-blk")?;
+        equal(must("reading", it.read(PATH))? == before, true)?;
+        comes_back("virtio-blk")?;
+    }
+    Ok(())
+}
+fn unknown() -> Found {
+    equal(supervisor()?.end(Text::clipped("nobody")), Err(api_supervisor::Error::Unknown))?;
+    equal(supervisor()?.status(999).err(), Some(api_supervisor::Error::Unknown))
+}
