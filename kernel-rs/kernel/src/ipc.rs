@@ -32,6 +32,7 @@ impl Kernel {
         if let Some(t) = self.threads.get_mut(thread) {
             let r = &mut t.registers;
             (r.rax, r.rdi, r.rsi) = (error as u64, 0, 0);
+            [r.rdx, r.r10, r.r8, r.r9] = [0; REGISTER_WORDS];
         }
     }
 

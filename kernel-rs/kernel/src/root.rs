@@ -85,6 +85,8 @@ impl Kernel {
             slice_ns: c.timer_slice_us as u64 * 1000,
             log_level: c.log_level,
             next_reply: 0,
+            #[cfg(test)]
+            long_way: false,
             frames,
         }
     }

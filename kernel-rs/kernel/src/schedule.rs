@@ -27,15 +27,23 @@ pub struct Cpu {
     slice_end_ns: u64,
     /// Which of its 256 queues hold a thread.
     ready: [u64; 4],
+    /// Highest priority in the queues, -1 = they are empty.
+    pub top: i16,
     idle: bool,
+    /// Something changed: who should run, or when the timer should go off.
+    pub look: bool,
 }
 
 impl Cpu {
-    pub const NEW: Cpu = Cpu { current: None, direct: None, since_ns: 0, slice_end_ns: 0, ready: [0; 4], idle: false };
+    pub const NEW: Cpu = Cpu { current: None, direct: None, since_ns: 0, slice_end_ns: 0, ready: [0; 4], top: -1, idle: false, look: true };
 
-    /// Highest priority in the queues.
     fn top(&self) -> Option<u8> {
-        (0..4).rev().find(|n| self.ready[*n] != 0).map(|n| (n * 64) as u8 + (63 - self.ready[n].leading_zeros() as u8))
+        u8::try_from(self.top).ok()
+    }
+
+    fn find_top(&mut self) {
+        let top = (0..4).rev().find(|n| self.ready[*n] != 0).map(|n| n as i16 * 64 + 63 - self.ready[n].leading_zeros() as i16);
+        self.top = top.unwrap_or(-1);
     }
 }
 
@@ -64,7 +72,10 @@ impl Kernel {
             true => queue.push_front(&mut self.threads, thread),
             false => queue.push_back(&mut self.threads, thread),
         }
-        self.cpus[cpu].ready[priority / 64] |= 1 << (priority % 64);
+        let c = &mut self.cpus[cpu];
+        c.ready[priority / 64] |= 1 << (priority % 64);
+        c.top = c.top.max(priority as i16);
+        c.look = true;
     }
 
     fn dequeue(&mut self, cpu: usize, priority: u8, thread: Ref<Thread>) {
@@ -72,11 +83,18 @@ impl Kernel {
         queue.remove(&mut self.threads, thread);
         if queue.is_empty() {
             self.cpus[cpu].ready[priority as usize / 64] &= !(1 << (priority % 64));
+            self.cpus[cpu].find_top();
         }
     }
 
     fn front(&self, cpu: usize, priority: u8) -> Option<Ref<Thread>> {
         self.ready.get(cpu as u32 * 256 + priority as u32)?.front()
+    }
+
+    /// Sets a thread's alarm, and sees to it that the timer knows.
+    fn set_alarm(&mut self, thread: Ref<Thread>, deadline_ns: u64) {
+        self.thread_alarms.set(&mut self.threads, thread, deadline_ns);
+        self.cpus[self.here].look = true;
     }
 
     /// The thread waits from now on, for that long at most (all ones: for ever).
@@ -85,7 +103,7 @@ impl Kernel {
             t.state = state;
         }
         let deadline_ns = if timeout_ns == NEVER { NEVER } else { machine::now_ns().saturating_add(timeout_ns) };
-        self.thread_alarms.set(&mut self.threads, thread, deadline_ns);
+        self.set_alarm(thread, deadline_ns);
     }
 
     /// Takes a thread out of whatever it waits in or for. Its state is `Stopped` until the caller decides.
@@ -121,7 +139,7 @@ impl Kernel {
         let (affinity, last, priority) = (t.affinity, t.cpu.min(self.cpu_count - 1), t.effective_priority());
         let blocked = self.cpus[cpu].current.is_some() && self.running_priority(cpu).is_none();
         if blocked && self.cpus[cpu].direct.is_none() && affinity.is_none_or(|a| a == cpu) {
-            self.cpus[cpu].direct = Some(thread);
+            (self.cpus[cpu].direct, self.cpus[cpu].look) = (Some(thread), true);
             if let Some(t) = self.threads.get_mut(thread) {
                 t.state = State::Ready(cpu);
             }
@@ -222,6 +240,10 @@ impl Kernel {
         }
     }
 
+    fn payer_of(&self, thread: Option<Ref<Thread>>) -> Option<Ref<Thread>> {
+        thread.and_then(|t| self.payer(t))
+    }
+
     /// Who pays for a thread's time: its caller if that still lives, else itself.
     fn payer(&self, thread: Ref<Thread>) -> Option<Ref<Thread>> {
         let t = self.threads.get(thread)?;
@@ -238,7 +260,7 @@ impl Kernel {
         let (spent, replenish_ns) = (p.budget_ns > 0 && p.left_ns == 0, p.replenish_ns);
         if spent && payer == thread {
             self.block(thread, State::Throttled, NEVER);
-            self.thread_alarms.set(&mut self.threads, thread, replenish_ns);
+            self.set_alarm(thread, replenish_ns);
             return false;
         }
         if spent {
@@ -312,6 +334,7 @@ impl Kernel {
     /// Leaves the kernel: chooses, switches, sets the timer.
     pub(crate) fn leave(&mut self, cpu: usize, registers: &mut Registers) -> Next {
         let now_ns = machine::now_ns();
+        self.cpus[cpu].look = false;
         let previous = self.cpus[cpu].current;
         let mut keep = previous.filter(|t| self.threads.get(*t).is_some_and(|t| t.state == State::Running(cpu)));
         let next = loop {
@@ -322,7 +345,9 @@ impl Kernel {
             keep = None;
         };
         if next != previous {
-            self.account(cpu, now_ns);
+            if self.payer_of(next) != self.payer_of(previous) {
+                self.account(cpu, now_ns);
+            }
             if let Some(old) = previous.and_then(|t| self.threads.get_mut(t)) {
                 machine::save_user(&mut old.user);
             }

@@ -55,6 +55,18 @@ impl Registers {
         r
     }
 
+    /// Keeps what a thread expects to find again after a system call that gives it values: the instruction pointer, the
+    /// stack, the flags, and the registers that are not part of the call.
+    pub fn keep(&mut self, r: &Registers) {
+        (self.rbx, self.rbp, self.r12, self.r13, self.r14, self.r15) = (r.rbx, r.rbp, r.r12, r.r13, r.r14, r.r15);
+        (self.rip, self.rsp, self.rflags, self.vector) = (r.rip, r.rsp, r.rflags, r.vector);
+    }
+
+    /// Takes what another thread kept; the registers of the call stay as they are.
+    pub fn take(&mut self, r: &Registers) {
+        self.keep(r);
+    }
+
     /// Makes the frame one of user code: user selectors, interrupts on, no privileged flag, an address that the CPU
     /// takes without a fault inside the kernel.
     pub fn confine(&mut self) {

@@ -98,6 +98,7 @@ impl Kernel {
         let [deadline_ns, bits, ..] = call.arguments;
         self.get_mut(notification)?.alarm_bits = bits;
         self.notification_alarms.set(&mut self.notifications, notification, deadline_ns);
+        self.cpus[call.cpu].look = true;
         Ok(Flow::NOTHING)
     }
 

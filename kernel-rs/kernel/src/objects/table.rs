@@ -104,6 +104,13 @@ impl Table {
         self.slots.len()
     }
 
+    /// What a handle names, if its slot is in that life and not empty.
+    #[inline]
+    pub fn present(&self, handle: Handle) -> Option<&Slot> {
+        let slot = self.slots.get(handle.index())?;
+        (slot.generation as u32 == handle.generation() && slot.kind != Kind::Null).then_some(slot)
+    }
+
     fn unlink_free(&mut self, index: u32) -> Option<()> {
         let slot = self.slots.get_mut(index)?;
         let (previous, next) = (slot.previous.0 as u32, slot.next.0 as u32);

@@ -4,6 +4,7 @@
 //! Each thread of a test has a CPU of its own, so a test reads like a conversation: root speaks on CPU 0.
 
 mod boot;
+mod fast;
 mod faults;
 mod ipc;
 mod memory;

@@ -82,6 +82,13 @@ pub fn save_user(_: &mut UserState) {}
 
 pub fn load_user(_: &UserState) {}
 
+pub fn switch_user(_: &mut UserState, _: &UserState) {}
+
+/// Whether user memory is reachable on this CPU: not after the space was destroyed.
+pub fn has_user_space() -> bool {
+    true
+}
+
 pub fn set_fs_base(_: u64) {}
 
 pub fn print(line: Arguments) {

@@ -87,6 +87,11 @@ pub fn activate(table: &PageTable) {
     load(table.root());
 }
 
+/// Whether user memory is reachable on this CPU: not after the space was destroyed.
+pub fn has_user_space() -> bool {
+    this().root.load(Relaxed) != kernel_space::root()
+}
+
 /// Loads the kernel's own page tables: no user memory is reachable.
 pub fn activate_kernel() {
     load(kernel_space::root());
