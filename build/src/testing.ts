@@ -2,6 +2,7 @@
 // The only door for `tests/`: what a test may use of the orchestrator. Anything else in `build/src` may change without asking a test.
 
 export { loadConfig } from './config/load.ts';
+export { Digests } from './engine/digests.ts';
 export { exitCodes, formatError, InternalError, UserError, UserErrors } from './errors.ts';
 export * from './image/testing.ts';
 export { signingKeys, writeEnrolledVars } from './keys/index.ts';
@@ -20,7 +21,9 @@ export { directBoot } from './qemu/prepare.ts';
 export { code, pvhElf } from './qemu/pvh-elf.ts';
 export { type MachineOptions, startMachine } from './qemu/start.ts';
 export { temporaryFolder } from './qemu/workspace.ts';
-export { parseTap, tapProblems } from './report/tap.ts';
+export { parseTap, type TapRun, tapProblems } from './report/tap.ts';
+export { prepareBuild } from './steps/build.ts';
+export { cargoBuild } from './toolchain/cargo.ts';
 export type { RunOptions, RunResult } from './toolchain/exec.ts';
 export { CommandError, run } from './toolchain/exec.ts';
 export { slotBuild, slotExtract, slotInspect, slotVerify } from './toolchain/slot-tool.ts';

@@ -37,12 +37,14 @@ export interface BuildRequest {
   /** Refuse development keys. */
   readonly release: boolean;
   readonly signal: AbortSignal;
+  /** Where `configs/` and `images/` stand, if not in the root: for tests of a changed copy. */
+  readonly from?: string;
 }
 
 /** Errors: those of the configuration, the keys and the toolchain; all before anything is built. */
 export async function prepareBuild(request: BuildRequest): Promise<Build> {
-  const { root, profile, release, signal } = request;
-  const [config, source, base] = await Promise.all([loadConfig(root, { signal }), sourceOf(root), baseVersion(root)]);
+  const { root, profile, release, signal, from = root } = request;
+  const [config, source, base] = await Promise.all([loadConfig(root, { from, signal }), sourceOf(root), baseVersion(root)]);
   const variant = config.variants.find((one) => one.name === 'qemu');
   if (variant === undefined) {
     const where = 'images/variants/qemu.ncl';

@@ -4,7 +4,7 @@
 import { readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Step } from '../engine/types.ts';
-import { InternalError } from '../errors.ts';
+import { InternalError, UserError } from '../errors.ts';
 import { withoutSections } from '../image/elf.ts';
 import { bundle } from '../toolchain/host-tools.ts';
 import type { Build } from './build.ts';
@@ -115,9 +115,15 @@ async function copied(folder: string, at: string): Promise<Entry[]> {
     const source = join(folder, path);
     if (one.isDirectory()) entries.push({ path, kind: 'directory', mode: '0755' }, ...(await copied(folder, path)));
     else if (one.isSymbolicLink()) entries.push({ path, kind: 'symlink', mode: '0777', target: await readlink(source) });
+    else if (!one.isFile()) throw notCopied(source);
     else entries.push(file(path, source, ((await stat(source)).mode & 0o100) === 0 ? '0644' : '0755'));
   }
   return entries;
+}
+
+function notCopied(path: string): UserError {
+  const hint = 'put only files, folders and symbolic links there; device nodes are not copied, they are described';
+  return new UserError(`${path} is neither file, folder nor symbolic link`, { code: 'root-fs/unsupported-file', where: path, hint });
 }
 
 /** Every folder on the way, then sorted by bytes, as tree.json has it. A path that two things claim is our fault. */
