@@ -39,7 +39,14 @@ export async function cargoBuild(build: CargoBuild): Promise<string> {
   try {
     await run(cargo, args, {
       cwd: join(root, workspace),
-      env: { ...env, CARGO_TARGET_DIR: build.targetDir, CARGO_ENCODED_RUSTFLAGS: flags.join('\x1f'), CARGO_INCREMENTAL: '0' },
+      env: {
+        ...env,
+        CARGO_TARGET_DIR: build.targetDir,
+        CARGO_ENCODED_RUSTFLAGS: flags.join('\x1f'),
+        CARGO_INCREMENTAL: '0',
+        RUSTC_WRAPPER: join(root, 'scripts/rustc-stable-ids.sh'),
+        FR_ROOT: root,
+      },
       signal: build.signal,
       onLine: build.onLine,
     });
