@@ -123,7 +123,11 @@ async function copied(folder: string, at: string): Promise<Entry[]> {
 
 function notCopied(path: string): UserError {
   const hint = 'put only files, folders and symbolic links there; device nodes are not copied, they are described';
-  return new UserError(`${path} is neither file, folder nor symbolic link`, { code: 'root-fs/unsupported-file', where: path, hint });
+  return new UserError(`${path} is neither file, folder nor symbolic link`, {
+    code: 'root-fs/unsupported-file',
+    where: path,
+    hint,
+  });
 }
 
 /** Every folder on the way, then sorted by bytes, as tree.json has it. A path that two things claim is our fault. */

@@ -96,6 +96,7 @@ function cargoStep(build: Build, cargo: CargoStep): Step {
   const { features = [], rustFlags = [], packages, target } = cargo;
   const inputs: Input[] = [
     { kind: 'tool', name: 'rustc', version: `${rust.version}, ${rust.kind}` },
+    { kind: 'file', path: join(root, 'scripts/rustc-stable-ids.sh') },
     { kind: 'value', name: 'cargo', value: { packages, target: target ?? 'host', features, rustFlags } },
     ...['Cargo.toml', 'Cargo.lock', '.cargo/config.toml'].map((file) => ({ kind: 'file' as const, path: join(at, file) })),
     ...cargo.sources.map((source) => ({

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // Cargo, for builds that must come out the same everywhere: locked, no incremental state, and no path of this machine in the result.
 // Which packages for which target is the business of `steps/`. Read next: `host.ts`, which says which cargo.
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../errors.ts';
@@ -44,7 +46,7 @@ export async function cargoBuild(build: CargoBuild): Promise<string> {
         CARGO_TARGET_DIR: build.targetDir,
         CARGO_ENCODED_RUSTFLAGS: flags.join('\x1f'),
         CARGO_INCREMENTAL: '0',
-        RUSTC_WRAPPER: join(root, 'scripts/rustc-stable-ids.sh'),
+        RUSTC_WRAPPER: stableIds(root),
         FR_ROOT: root,
       },
       signal: build.signal,
@@ -61,7 +63,7 @@ export async function cargoBuild(build: CargoBuild): Promise<string> {
   return join(build.targetDir, ...(triple === undefined ? [] : [triple]), 'release');
 }
 
-/** No path of this machine may get into a program: panics and debug information name the source. */
+/** No path of this machine may get into a program: panics, debug information and symbol names come from the source's. */
 export function reproducibleFlags(root: string): string[] {
   const std = rustToolchain(root).stdSource;
   const maps: [string, string][] = [
@@ -70,8 +72,16 @@ export function reproducibleFlags(root: string): string[] {
     [root, '/flatracoon-os'],
   ];
   // The last matching map wins, so the root comes last: a cargo home may lie in it or it in a home.
-  return maps.map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
+  const remaps = maps.map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
+  // Cargo does not look into a wrapper: without this, what another version of it has compiled would be taken for fresh.
+  const digest = createHash('sha256')
+    .update(readFileSync(stableIds(root)))
+    .digest('hex')
+    .slice(0, 12);
+  return [...remaps, `--cfg=stable_ids="${digest}"`];
 }
+
+const stableIds = (root: string) => join(root, 'scripts/rustc-stable-ids.sh');
 
 /** A compiler error is the source's fault, so it is told without our stack; the first errors are shown. */
 async function whatCargoSaid(error: CommandError, build: CargoBuild): Promise<Error> {
