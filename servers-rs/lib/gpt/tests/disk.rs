@@ -286,6 +286,58 @@ fn a_disk_too_small_for_a_table_is_refused() {
     assert!(matches!(Image(vec![]).read().backup, Err(Fault::Geometry { sectors: 0, .. })));
 }
 
+/// 16 sectors of 4096 bytes; sgdisk makes no such disk in a file, so this one is made by hand.
+struct LargeSectors(Vec<u8>);
+
+impl SectorRead for LargeSectors {
+    fn sector_bytes(&self) -> u32 {
+        4096
+    }
+
+    fn sector_count(&self) -> u64 {
+        16
+    }
+
+    fn read_sectors(&mut self, lba: u64, out: &mut [u8]) -> Result<(), ReadError> {
+        check_range(lba, out.len(), 4096, 16)?;
+        out.copy_from_slice(&self.0[lba as usize * 4096..][..out.len()]);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_disk_of_4096_byte_sectors_is_read_and_changed() {
+    let mut disk = LargeSectors(vec![0; 16 * 4096]);
+    let mut entry = [0u8; 128];
+    entry[..16].copy_from_slice(&types::SLOT.0);
+    entry[16] = 1;
+    entry[32..40].copy_from_slice(&6u64.to_le_bytes());
+    entry[40..48].copy_from_slice(&9u64.to_le_bytes());
+    let mut entries = vec![0u8; 128 * 128];
+    entries[..128].copy_from_slice(&entry);
+    let mut header = vec![0u8; 92];
+    header[..16].copy_from_slice(b"EFI PART\0\0\x01\0\x5c\0\0\0");
+    for (at, number) in [(24, 1u64), (32, 15), (40, 6), (48, 10), (72, 2)] {
+        header[at..at + 8].copy_from_slice(&number.to_le_bytes());
+    }
+    for (at, number) in [(80, 128u32), (84, 128), (88, gpt::crc32(&entries))] {
+        header[at..at + 4].copy_from_slice(&number.to_le_bytes());
+    }
+    let sum = gpt::crc32(&header);
+    header[16..20].copy_from_slice(&sum.to_le_bytes());
+    disk.0[4096..4096 + 92].copy_from_slice(&header);
+    disk.0[8192..8192 + entries.len()].copy_from_slice(&entries);
+    let writes = Disk::read(&mut disk).set_attributes(&[Change { index: 0, attributes: attributes(3, 2, false) }]).unwrap();
+    // The backup is made first: entries in the four sectors before its header.
+    assert_eq!(writes.iter().map(|write| write.lba).collect::<Vec<_>>(), [11, 15, 2, 1, 11, 15]);
+    for write in &writes {
+        disk.0[write.lba as usize * 4096..][..write.bytes.len()].copy_from_slice(&write.bytes);
+    }
+    let found = Disk::read(&mut disk);
+    assert!(!found.needs_repair() && found.backup.is_ok());
+    assert_eq!(found.table().unwrap().0.slots()[0].slot_attributes(), attributes(3, 2, false));
+}
+
 proptest::proptest! {
     #[test]
     fn mutated_tables_never_panic(changes in proptest::collection::vec((0usize..33 * 512, proptest::num::u8::ANY), 1..20), seal: bool) {
