@@ -11,7 +11,7 @@ import { asKnown, Interrupted, UserError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { applySteps, planSteps } from './apply.ts';
 import { State } from './state.ts';
-import type { EngineOptions, Step } from './types.ts';
+import type { EngineOptions, Json, Step } from './types.ts';
 
 let root = '';
 beforeEach(async () => {
@@ -102,6 +102,23 @@ test('the plan says which input would make a step run, and changes nothing', asy
   ]);
   expect((await planSteps(options(), steps())).steps[1]?.verdict).toEqual({ kind: 'waits', for: ['first'] });
   expect(await read('first')).toBe('ONETWO');
+});
+
+test('of a record the field that changed is named', async () => {
+  const step = (value: Json): Step => ({
+    name: 'record',
+    makes: 'a file',
+    inputs: [{ kind: 'value', name: 'settings', value }],
+    outputs: [out('r')],
+    async run(context) {
+      await writeFile(context.temporary(out('r')), '');
+      return undefined;
+    },
+  });
+  await applySteps(options(), [step({ a: 1, deep: { list: [1, 2], on: true } })]);
+  const plan = await planSteps(options(), [step({ a: 1, deep: { list: [1, 3], on: true }, more: 'x' })]);
+  const reasons = ['value settings: deep.list changed from [1,2] to [1,3]', 'value settings: more changed from nothing to "x"'];
+  expect(plan.steps[0]?.verdict).toEqual({ kind: 'run', reasons });
 });
 
 test('an output that somebody changed or removed is made again', async () => {

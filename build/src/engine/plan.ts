@@ -66,7 +66,7 @@ async function digestInput(root: string, input: Input, digests: Digests, outputs
       return files === undefined ? { label, digest: 'absent' } : { label, digest: digestOf(files), files };
     }
     case 'value':
-      return { label: `value ${input.name}`, digest: digestOf(input.value), text: shortJson(input.value) };
+      return { label: `value ${input.name}`, digest: digestOf(input.value), ...describeValue(input.value) };
     case 'step':
       return { label: `step ${input.step}`, digest: outputsOf(input.step) };
     case 'tool':
@@ -113,12 +113,32 @@ function difference(now: DigestedInput, old: DigestedInput): string[] {
     const shown = changed.slice(0, 5).map((path) => `${folder}/${path} ${word(path)}`);
     return changed.length > 5 ? [...shown, `and ${changed.length - 5} more files in ${folder}`] : shown;
   }
+  if (now.fields !== undefined && old.fields !== undefined) {
+    const before = old.fields;
+    const after = now.fields;
+    const names = [...new Set([...Object.keys(after), ...Object.keys(before)])].filter((name) => after[name] !== before[name]);
+    return names.map(
+      (name) => `${now.label}: ${name} changed from ${short(before[name] ?? 'nothing')} to ${short(after[name] ?? 'nothing')}`,
+    );
+  }
   if (now.text !== undefined && old.text !== undefined && now.text !== old.text)
     return [`${now.label} changed from ${old.text} to ${now.text}`];
   return [`${now.label} changed`];
 }
 
-function shortJson(value: Json): string {
-  const text = JSON.stringify(value);
-  return text.length > 200 ? `${text.slice(0, 197)}...` : text;
+function describeValue(value: Json): Pick<DigestedInput, 'fields' | 'text'> {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) return { text: short(JSON.stringify(value)) };
+  return { fields: Object.fromEntries(leaves(value, '')) };
+}
+
+/** Every plain value below a record, by its path. Lists of plain values count as one. */
+function leaves(value: Json, at: string): [string, string][] {
+  const plain =
+    value === null || typeof value !== 'object' || (Array.isArray(value) && value.every((one) => typeof one !== 'object'));
+  if (plain) return [[at, JSON.stringify(value)]];
+  return Object.entries(value).flatMap(([key, inner]) => leaves(inner as Json, at === '' ? key : `${at}.${key}`));
+}
+
+function short(text: string): string {
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -53,7 +53,9 @@ export interface DigestedInput {
   readonly digest: string | undefined;
   /** For trees: each file's digest, so that `why` can name the file. */
   readonly files?: Readonly<Record<string, string>>;
-  /** For tools and small values: the text itself, so that `why` can say from what to what. */
+  /** For values that are records: each field as JSON, so that `why` can name the field. */
+  readonly fields?: Readonly<Record<string, string>>;
+  /** For tools and plain values: the text itself, so that `why` can say from what to what. */
   readonly text?: string;
 }
 
