@@ -11,7 +11,8 @@
       "0004-rollback-index-in-a-firmware-variable"
       "0005-two-ways-into-the-kernel"
       "0006-nickel-from-the-wheel"
-      "0007-trees-are-described-not-laid-out")
+      "0007-trees-are-described-not-laid-out"
+      "0008-our-own-authenticode-signer")
     (rules
       "unsafe only in kernel-rs/{machine,boot,start} and servers-rs/lib/{sys,rt,mmio,dma}"
       "a number that we promise stands in docs/promises with the command that measures it"
