@@ -66,7 +66,8 @@ fn fault() -> Found {
 fn again() -> Found {
     let mut it = client()?;
     let mut born = must("calling", it.born())?;
-    let deaths: [fn(&mut Client<Channel>) -> Result<(), Error>; 3] = [|it| it.fault(3), |it| it.exit(0), |it| it.panic()];
+    type Death = fn(&mut Client<Channel>) -> Result<(), Error>;
+    let deaths: [Death; 3] = [|it| it.fault(3), |it| it.exit(0), |it| it.panic()];
     for death in deaths {
         equal(death(&mut it), Err(Error::Restarted))?;
         let new = must("calling the new one", it.born())?;
