@@ -124,6 +124,10 @@ fn machine_line(it: &Victim<'_>, line: &mut String) {
             Ok(())
         }
     };
+    // The same fields whatever the cause, so that a reader needs no cases.
+    if !matches!(it.death, Death::Fault(_)) {
+        line.push_str(",\"address\":\"none\",\"rip\":\"none\"");
+    }
     let _ = write!(line, ",\"deaths\":{}}}", it.deaths);
 }
 
@@ -170,8 +174,8 @@ mod tests {
     #[test]
     fn an_exit_and_a_silence_say_what_they_are() {
         let exit = lines("a\"b", Death::Exit(101), &[]);
-        assert_eq!(exit, ["SERVER-FAULT {\"name\":\"a\",\"cause\":\"exit\",\"code\":101,\"deaths\":2}"]);
+        assert_eq!(exit, ["SERVER-FAULT {\"name\":\"a\",\"cause\":\"exit\",\"code\":101,\"address\":\"none\",\"rip\":\"none\",\"deaths\":2}"]);
         let silent = lines("c", Death::Silent { ms: 5000 }, &[]);
-        assert_eq!(silent, ["SERVER-FAULT {\"name\":\"c\",\"cause\":\"not ready\",\"after_ms\":5000,\"deaths\":2}"]);
+        assert_eq!(silent, ["SERVER-FAULT {\"name\":\"c\",\"cause\":\"not ready\",\"after_ms\":5000,\"address\":\"none\",\"rip\":\"none\",\"deaths\":2}"]);
     }
 }
