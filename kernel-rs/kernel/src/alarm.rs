@@ -26,17 +26,26 @@ pub trait Alarmed: Sized {
 
 pub struct Alarms<T> {
     head: Option<Ref<T>>,
+    /// Deadline of `head`.
+    first_ns: u64,
 }
 
 impl<T: Alarmed> Alarms<T> {
     pub const fn new() -> Alarms<T> {
-        Alarms { head: None }
+        Alarms { head: None, first_ns: NEVER }
     }
 
     /// The first alarm and its time.
-    pub fn first(&self, store: &mut Store<T>) -> Option<(Ref<T>, u64)> {
-        let head = self.head?;
-        Some((head, store.get_mut(head)?.links().deadline_ns))
+    pub fn first(&self) -> Option<(Ref<T>, u64)> {
+        Some((self.head?, self.first_ns))
+    }
+
+    pub fn first_ns(&self) -> u64 {
+        self.first_ns
+    }
+
+    fn find_first(&mut self, store: &mut Store<T>) {
+        self.first_ns = self.head.and_then(|h| store.get_mut(h)).map_or(NEVER, |h| h.links().deadline_ns);
     }
 
     /// Sets the object's alarm, instead of the one it had; `NEVER` only clears it.
@@ -61,6 +70,7 @@ impl<T: Alarmed> Alarms<T> {
             Some(links) => links.next = Some(object),
             None => self.head = Some(object),
         }
+        self.find_first(store);
     }
 
     pub fn clear(&mut self, store: &mut Store<T>, object: Ref<T>) {
@@ -76,5 +86,6 @@ impl<T: Alarmed> Alarms<T> {
             Some(links) => links.next = next,
             None => self.head = next,
         }
+        self.find_first(store);
     }
 }

@@ -56,6 +56,7 @@ impl Kernel {
         Some((thread, Ref::from_raw(slot.object)?, slot.badge))
     }
 
+    #[inline(never)]
     fn fast_call(&mut self, cpu: usize, r: &mut Registers) -> Option<()> {
         let (caller, endpoint, badge) = self.fast_endpoint(cpu, r, Rights::WRITE)?;
         let e = self.endpoints.get_mut(endpoint)?;
@@ -76,15 +77,21 @@ impl Kernel {
         s.payer = Some(c.payer.unwrap_or(caller));
         (s.state, s.cpu) = (State::Running(cpu), cpu);
         machine::switch_user(&mut c.user, &s.user);
+        let alone = s.next.is_none() && s.previous.is_none();
         machine::activate(table);
         c.registers.keep(r);
         r.take(&s.registers);
         (r.rax, r.rdi) = (0, badge);
-        e.receivers.remove(&mut self.threads, server);
+        if alone {
+            e.receivers.clear();
+        } else {
+            e.receivers.remove(&mut self.threads, server);
+        }
         self.cpus[cpu].current = Some(server);
         Some(())
     }
 
+    #[inline(never)]
     fn fast_reply_receive(&mut self, cpu: usize, r: &mut Registers) -> Option<()> {
         let (server, endpoint, _) = self.fast_endpoint(cpu, r, Rights::READ)?;
         let e = self.endpoints.get_mut(endpoint)?;
@@ -115,7 +122,11 @@ impl Kernel {
         s.registers.keep(r);
         r.take(&c.registers);
         (r.rax, r.rdi) = (0, 0);
-        e.receivers.push_back(&mut self.threads, server);
+        if e.receivers.is_empty() {
+            e.receivers.fill(server);
+        } else {
+            e.receivers.push_back(&mut self.threads, server);
+        }
         self.cpus[cpu].current = Some(right.caller);
         Some(())
     }

@@ -122,15 +122,27 @@ impl Kernel {
 
     /// The kernel's one way in: a CPU was interrupted, in a thread or while it idled. Leaves in `registers` what the CPU
     /// goes on with.
+    #[inline]
     pub fn enter(&mut self, cpu: usize, from_user: bool, event: Event, registers: &mut Registers) -> Next {
-        self.here = cpu;
-        #[cfg(test)]
-        let event_is_fast = event == Event::Syscall && !self.long_way;
-        #[cfg(not(test))]
-        let event_is_fast = event == Event::Syscall;
-        if event_is_fast && self.fast(cpu, registers).is_some() {
+        if event == Event::Syscall && self.may_be_fast() && self.fast(cpu, registers).is_some() {
             return Next::User;
         }
+        self.enter_long(cpu, from_user, event, registers)
+    }
+
+    #[cfg(test)]
+    fn may_be_fast(&self) -> bool {
+        !self.long_way
+    }
+
+    #[cfg(not(test))]
+    fn may_be_fast(&self) -> bool {
+        true
+    }
+
+    #[inline(never)]
+    fn enter_long(&mut self, cpu: usize, from_user: bool, event: Event, registers: &mut Registers) -> Next {
+        self.here = cpu;
         let mut running = None;
         if from_user
             && let Some(current) = self.cpus[cpu].current

@@ -20,6 +20,16 @@ impl Queue {
         self.head.is_none()
     }
 
+    /// Empties a queue of one thread, which has no neighbours to forget.
+    pub fn clear(&mut self) {
+        *self = Queue::default();
+    }
+
+    /// Puts a thread, which has no neighbours, into an empty queue.
+    pub fn fill(&mut self, thread: Ref<Thread>) {
+        (self.head, self.tail) = (Some(thread), Some(thread));
+    }
+
     pub fn push_back(&mut self, threads: &mut Store<Thread>, thread: Ref<Thread>) {
         let Some(t) = threads.get_mut(thread) else { return };
         (t.previous, t.next) = (self.tail, None);

@@ -22,7 +22,8 @@ pub struct Cpu {
     pub current: Option<Ref<Thread>>,
     /// Goes first if nobody is more important: it was handed a message by the thread that just stopped running.
     pub direct: Option<Ref<Thread>>,
-    /// When the current thread's time was charged last.
+    /// Whose budget the time since `since_ns` is charged to; `None` = nobody's, who runs has no limit.
+    charged: Option<Ref<Thread>>,
     since_ns: u64,
     slice_end_ns: u64,
     /// Which of its 256 queues hold a thread.
@@ -35,7 +36,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    pub const NEW: Cpu = Cpu { current: None, direct: None, since_ns: 0, slice_end_ns: 0, ready: [0; 4], top: -1, idle: false, look: true };
+    pub const NEW: Cpu = Cpu { current: None, direct: None, charged: None, since_ns: 0, slice_end_ns: 0, ready: [0; 4], top: -1, idle: false, look: true };
 
     fn top(&self) -> Option<u8> {
         u8::try_from(self.top).ok()
@@ -202,6 +203,10 @@ impl Kernel {
             s.lent = s.lent.max(priority);
             s.payer = Some(payer);
         }
+        // Time may be another's from now on: leaving must see to it.
+        if self.limited_payer(server).is_some() {
+            self.cpus[self.here].look = true;
+        }
     }
 
     /// Raises a busy server to the priority of who queues for it.
@@ -223,52 +228,39 @@ impl Kernel {
         }
     }
 
-    /// Charges the time since the last charge to whoever pays for the running thread.
+    /// Charges the time since the last charge.
     fn account(&mut self, cpu: usize, now_ns: u64) {
-        let spent = now_ns.saturating_sub(core::mem::replace(&mut self.cpus[cpu].since_ns, now_ns));
-        let Some(payer) = self.cpus[cpu].current.and_then(|t| self.payer(t)) else { return };
-        if let Some(p) = self.threads.get_mut(payer) {
+        let c = &mut self.cpus[cpu];
+        let spent = now_ns.saturating_sub(core::mem::replace(&mut c.since_ns, now_ns));
+        if let Some(p) = c.charged.and_then(|p| self.threads.get_mut(p)) {
             p.left_ns = p.left_ns.saturating_sub(spent);
         }
     }
 
     /// Charges a running server's time to its caller before it stops working for it.
     pub(crate) fn settle(&mut self, thread: Ref<Thread>) {
-        let limited = self.payer(thread).filter(|p| *p != thread).and_then(|p| self.threads.get(p)).is_some_and(|p| p.budget_ns > 0);
-        if limited && self.cpus[self.here].current == Some(thread) {
+        let c = &self.cpus[self.here];
+        if c.charged.is_some() && c.current == Some(thread) {
             self.account(self.here, machine::now_ns());
+            self.cpus[self.here].look = true;
         }
     }
 
-    fn payer_of(&self, thread: Option<Ref<Thread>>) -> Option<Ref<Thread>> {
-        thread.and_then(|t| self.payer(t))
-    }
-
-    /// Who pays for a thread's time: its caller if that still lives, else itself.
-    fn payer(&self, thread: Ref<Thread>) -> Option<Ref<Thread>> {
+    /// Who pays for a thread's time, if that one has a limit.
+    fn limited_payer(&self, thread: Ref<Thread>) -> Option<Ref<Thread>> {
         let t = self.threads.get(thread)?;
-        Some(t.payer.filter(|p| self.threads.get(*p).is_some()).unwrap_or(thread))
+        if t.payer.is_none() && t.budget_ns == 0 {
+            return None;
+        }
+        let payer = t.payer.filter(|p| self.threads.get(*p).is_some()).unwrap_or(thread);
+        (self.threads.get(payer)?.budget_ns > 0).then_some(payer)
     }
 
     /// Whether a thread that was picked may run. If not, it was put elsewhere.
     fn may_run(&mut self, cpu: usize, thread: Ref<Thread>, now_ns: u64) -> bool {
-        let Some(payer) = self.payer(thread) else { return false };
-        let Some(p) = self.threads.get_mut(payer) else { return false };
-        if p.budget_ns > 0 && now_ns >= p.replenish_ns {
-            (p.left_ns, p.replenish_ns) = (p.budget_ns, now_ns.saturating_add(p.period_ns));
-        }
-        let (spent, replenish_ns) = (p.budget_ns > 0 && p.left_ns == 0, p.replenish_ns);
-        if spent && payer == thread {
-            self.block(thread, State::Throttled, NEVER);
-            self.set_alarm(thread, replenish_ns);
-            return false;
-        }
-        if spent {
-            // The caller cannot pay any more: the server goes on with what is its own.
-            if let Some(t) = self.threads.get_mut(thread) {
-                (t.payer, t.lent) = (None, 0);
-            }
-            self.enqueue(cpu, thread, false);
+        if let Some(payer) = self.limited_payer(thread)
+            && !self.can_spend(cpu, thread, payer, now_ns)
+        {
             return false;
         }
         let Some(t) = self.threads.get(thread) else { return false };
@@ -282,10 +274,37 @@ impl Kernel {
         true
     }
 
+    /// Whether the budget that a thread would run on allows it.
+    fn can_spend(&mut self, cpu: usize, thread: Ref<Thread>, payer: Ref<Thread>, now_ns: u64) -> bool {
+        let Some(p) = self.threads.get_mut(payer) else { return false };
+        if now_ns >= p.replenish_ns {
+            (p.left_ns, p.replenish_ns) = (p.budget_ns, now_ns.saturating_add(p.period_ns));
+        }
+        if p.left_ns > 0 {
+            return true;
+        }
+        let replenish_ns = p.replenish_ns;
+        if payer == thread {
+            self.block(thread, State::Throttled, NEVER);
+            self.set_alarm(thread, replenish_ns);
+        } else {
+            // The caller cannot pay any more: the server goes on with what is its own.
+            if let Some(t) = self.threads.get_mut(thread) {
+                (t.payer, t.lent) = (None, 0);
+            }
+            self.enqueue(cpu, thread, false);
+        }
+        false
+    }
+
     /// The most important thread for this CPU; `keep` is the one it runs already. A thread that was handed to runs on
     /// in the slice of who handed to it, so that two threads that talk do not keep their equals from running.
     fn candidate(&mut self, cpu: usize, keep: Option<Ref<Thread>>, now_ns: u64) -> Option<Ref<Thread>> {
-        let in_slice = now_ns < self.cpus[cpu].slice_end_ns;
+        let c = &self.cpus[cpu];
+        if c.direct.is_none() && c.top < 0 {
+            return keep;
+        }
+        let in_slice = now_ns < c.slice_end_ns;
         if let Some(direct) = self.cpus[cpu].direct.take() {
             let (priority, top) = (self.priority_of(Some(direct)), self.cpus[cpu].top());
             if (priority > top || priority == top && in_slice) && priority > self.priority_of(keep) {
@@ -344,22 +363,25 @@ impl Kernel {
             }
             keep = None;
         };
+        let charged = next.and_then(|t| self.limited_payer(t));
+        if charged != self.cpus[cpu].charged || next.is_none() {
+            self.account(cpu, now_ns);
+            self.cpus[cpu].charged = charged;
+        }
         if next != previous {
-            if self.payer_of(next) != self.payer_of(previous) {
-                self.account(cpu, now_ns);
-            }
             if let Some(old) = previous.and_then(|t| self.threads.get_mut(t)) {
                 machine::save_user(&mut old.user);
             }
             self.cpus[cpu].current = next;
         }
-        if self.cpus[cpu].slice_end_ns <= now_ns {
-            self.cpus[cpu].slice_end_ns = now_ns.saturating_add(self.slice_ns);
+        let c = &mut self.cpus[cpu];
+        if c.slice_end_ns <= now_ns {
+            c.slice_end_ns = now_ns.saturating_add(self.slice_ns);
         }
-        self.cpus[cpu].idle = next.is_none();
+        c.idle = next.is_none();
         let Some(t) = next.and_then(|t| self.threads.get_mut(t)) else {
             machine::activate_kernel();
-            self.set_timer(cpu);
+            self.set_timer(cpu, None);
             return Next::Idle;
         };
         (t.state, t.cpu) = (State::Running(cpu), cpu);
@@ -370,27 +392,20 @@ impl Kernel {
         if let Some(table) = t.space.and_then(|s| self.spaces.get(s)).and_then(|s| s.table.as_ref()) {
             machine::activate(table);
         }
-        self.set_timer(cpu);
+        let priority = t.effective_priority();
+        self.set_timer(cpu, Some(priority));
         Next::User
     }
 
     /// The timer goes off at the first alarm, at the end of the slice if someone waits for it, and when the budget ends.
-    fn set_timer(&mut self, cpu: usize) {
-        let mut deadline_ns = NEVER;
-        if let Some((_, ns)) = self.thread_alarms.first(&mut self.threads) {
-            deadline_ns = deadline_ns.min(ns);
-        }
-        if let Some((_, ns)) = self.notification_alarms.first(&mut self.notifications) {
-            deadline_ns = deadline_ns.min(ns);
-        }
+    fn set_timer(&mut self, cpu: usize, running: Option<u8>) {
+        let mut deadline_ns = self.thread_alarms.first_ns().min(self.notification_alarms.first_ns());
         let c = &self.cpus[cpu];
-        if let Some(thread) = c.current {
-            if c.top().is_some() && c.top() == self.priority_of(Some(thread)) {
-                deadline_ns = deadline_ns.min(c.slice_end_ns);
-            }
-            if let Some(p) = self.payer(thread).and_then(|p| self.threads.get(p)).filter(|p| p.budget_ns > 0) {
-                deadline_ns = deadline_ns.min(c.since_ns.saturating_add(p.left_ns));
-            }
+        if running.is_some() && c.top() == running {
+            deadline_ns = deadline_ns.min(c.slice_end_ns);
+        }
+        if let Some(p) = c.charged.and_then(|p| self.threads.get(p)) {
+            deadline_ns = deadline_ns.min(c.since_ns.saturating_add(p.left_ns));
         }
         machine::set_timer((deadline_ns != NEVER).then_some(deadline_ns));
     }
@@ -399,20 +414,20 @@ impl Kernel {
     pub(crate) fn timer_fired(&mut self, cpu: usize) {
         let now_ns = machine::now_ns();
         for _ in 0..MOST_ALARMS {
-            match self.thread_alarms.first(&mut self.threads) {
+            match self.thread_alarms.first() {
                 Some((thread, ns)) if ns <= now_ns => self.thread_alarm(cpu, thread),
                 _ => break,
             }
         }
         for _ in 0..MOST_ALARMS {
-            match self.notification_alarms.first(&mut self.notifications) {
+            match self.notification_alarms.first() {
                 Some((notification, ns)) if ns <= now_ns => self.notification_alarm(cpu, notification),
                 _ => break,
             }
         }
         self.account(cpu, now_ns);
         if let Some(thread) = self.cpus[cpu].current.filter(|_| self.running_priority(cpu).is_some()) {
-            let spent = self.payer(thread).and_then(|p| self.threads.get(p)).is_some_and(|p| p.budget_ns > 0 && p.left_ns == 0);
+            let spent = self.cpus[cpu].charged.and_then(|p| self.threads.get(p)).is_some_and(|p| p.left_ns == 0);
             if spent {
                 self.enqueue(cpu, thread, false);
             }

@@ -6,6 +6,7 @@
 //! CPU, one on an ordinary thread for tests. Read `memory` first, then `x86_64/entry.rs`.
 #![cfg_attr(target_os = "none", no_std)]
 
+pub mod acpi;
 pub mod command_line;
 pub mod memory;
 pub mod registers;

@@ -35,7 +35,9 @@ impl Place {
     }
 }
 
+/// A power of two, so that finding one takes no division.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 pub struct Slot {
     pub object: RawRef,
     /// Endpoints and notifications: their badge; port ranges: first port and last, shifted by 16; replies: the number

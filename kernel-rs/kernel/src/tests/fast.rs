@@ -66,7 +66,7 @@ fn state(p: &mut Pair) -> (Option<machine::memory::Ref<crate::objects::Thread>>,
 
 #[test]
 fn the_fast_way_and_the_long_way_agree() {
-    for seed in 1..=30u64 {
+    for seed in 1..=60u64 {
         let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let steps: Vec<_> = (0..2000).map(|_| (random.below(18), random.next(), random.next())).collect();
         let mut runs = Vec::new();

@@ -12,11 +12,17 @@ const MAX_PAGES: u32 = (FRAME_BYTES / 4) as u32;
 /// `T` is moved in and out of frames bit by bit and never dropped.
 pub struct Array<T> {
     view: View,
-    /// The index frame, or the only frame of elements.
+    /// The index frame, or the only frame of elements; and where it is.
     first: u32,
+    at: *mut u8,
     length: u32,
     of: PhantomData<T>,
 }
+
+// SAFETY: 1. `at` is as good as `first` in `view`, which may be sent; 2. elements are reached through a borrow.
+unsafe impl<T: Send> Send for Array<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Array<T> {}
 
 impl<T: Copy> Array<T> {
     const PER_PAGE: u32 = (FRAME_BYTES / size_of::<T>()) as u32;
@@ -35,12 +41,13 @@ impl<T: Copy> Array<T> {
     }
 
     /// The frame of elements number `page`.
+    #[inline]
     fn page(&self, page: u32) -> u32 {
         if Self::pages(self.length) == 1 {
             return self.first;
         }
         // SAFETY: 1. the index frame belongs to this array alone; 2. `new` filled it for every page below `length`.
-        unsafe { (self.view.pointer(self.first) as *const u32).add(page as usize).read() }
+        unsafe { (self.at as *const u32).add(page as usize).read() }
     }
 
     /// An array filled with `value`. `None` if the frames are not there or the length is over `MAX_LENGTH`; nothing is
@@ -52,7 +59,7 @@ impl<T: Copy> Array<T> {
         }
         let pages = Self::pages(length);
         let first = if pages == 0 { 0 } else { frames.take(ARRAY)? };
-        let array = Array { view: frames.view(), first, length, of: PhantomData };
+        let array = Array { view: frames.view(), first, at: frames.view().pointer(first), length, of: PhantomData };
         for page in 0..pages {
             let frame = if pages == 1 { first } else { frames.take(ARRAY).expect("counted above") };
             let elements = array.view.pointer(frame) as *mut T;
@@ -77,11 +84,17 @@ impl<T: Copy> Array<T> {
         self.length == 0
     }
 
+    #[inline]
     fn place(&self, n: u32) -> Option<*mut T> {
         if n >= self.length {
             return None;
         }
-        let elements = self.view.pointer(self.page(n / Self::PER_PAGE)) as *mut T;
+        let elements = if self.length <= Self::PER_PAGE {
+            self.at as *mut T
+        } else {
+            // SAFETY: 1. the frames of elements are this array's, so they are RAM.
+            unsafe { self.view.pointer_unchecked(self.page(n / Self::PER_PAGE)) as *mut T }
+        };
         // SAFETY: 1. elements of a page lie within it; 2. no other type reaches frames of an array, and no two arrays
         // share one.
         Some(unsafe { elements.add((n % Self::PER_PAGE) as usize) })

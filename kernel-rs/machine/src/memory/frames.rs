@@ -59,6 +59,16 @@ impl View {
         self.record(frame).is_some_and(|r| r.tag.load(Relaxed) == tag)
     }
 
+    /// First byte of a frame.
+    ///
+    /// # Safety
+    /// The frame has a record.
+    #[inline]
+    pub(super) unsafe fn pointer_unchecked(&self, frame: u32) -> *mut u8 {
+        // SAFETY: 1. `base` maps all frames below `count` in a row (`Frames::new`); 2. the caller's.
+        unsafe { self.base.add(frame as usize * FRAME_BYTES) }
+    }
+
     /// First byte of a frame. A frame without a record is refused: it panics.
     pub(super) fn pointer(&self, frame: u32) -> *mut u8 {
         assert!(frame < self.count, "frame {frame} is not RAM");

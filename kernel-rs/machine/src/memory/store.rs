@@ -118,8 +118,8 @@ impl<T> Store<T> {
             return None;
         }
         let offset = Self::FIRST + cell as usize * size_of::<Cell<T>>();
-        // SAFETY: 1. below CELLS the cell lies within the frame.
-        Some(unsafe { self.view.pointer(frame).add(offset) } as *mut Cell<T>)
+        // SAFETY: 1. below CELLS the cell lies within the frame; 2. a frame with this tag has a record.
+        Some(unsafe { self.view.pointer_unchecked(frame).add(offset) } as *mut Cell<T>)
     }
 
     fn live(&self, r: Ref<T>) -> Option<*mut Cell<T>> {

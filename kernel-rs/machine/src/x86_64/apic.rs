@@ -2,8 +2,8 @@
 //! Interrupt controllers: the local APIC of each CPU (xAPIC, or x2APIC where there is one) and the I/O APICs.
 //! SDM volume 3, chapter 11; 82093AA data sheet. Which vector belongs to whom is the kernel's matter.
 
-use super::acpi::{Acpi, MAX_IO_APICS};
 use super::cpu::{self, Features, features};
+use crate::acpi::{Acpi, MAX_IO_APICS};
 use super::kernel_space::map_device;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::{Acquire, Relaxed, Release}};
 

@@ -4,9 +4,9 @@
 //! One CPU, interrupts off, on the boot stack in the kernel's image. The order matters: ACPI is read on the loader's
 //! page tables, which map more; the frame database comes last, when it is known what the boot itself took.
 
-use super::acpi::{self, Acpi};
 use super::kernel_space::{self, direct, early};
 use super::{apic, clock, console, cpu, per_cpu, ports, smp, tables};
+use crate::acpi::{self, Acpi};
 use crate::memory::Frames;
 use abi::boot_info::{BootInfo, MAGIC, MAX_RANGES, Origin, Range, range_kind};
 use core::sync::atomic::{AtomicBool, Ordering::*};
@@ -65,8 +65,8 @@ pub unsafe fn boot(info: u64, settings: fn(&[u8]) -> Option<Settings>) -> Boot {
     let bundle = unsafe { core::slice::from_raw_parts(direct(info.bundle_base), info.bundle_length_bytes as usize) };
     let settings = settings(bundle).expect("the boot bundle has no valid head");
     console::enable(settings.serial_console);
-    let rsdp = if info.rsdp == 0 { acpi::find_rsdp(low_memory) } else { info.rsdp };
-    let acpi = acpi::parse(low_memory, rsdp);
+    let rsdp = if info.rsdp == 0 { acpi::find_rsdp(&low_memory) } else { info.rsdp };
+    let acpi = acpi::parse(&low_memory, rsdp);
 
     cpu::protect();
     let ranges = &info.ranges[..info.range_count as usize];

@@ -3,7 +3,6 @@
 //!
 //! Read `boot` for the way in, `entry` for the way in and out of the kernel ever after.
 
-mod acpi;
 mod apic;
 pub mod boot;
 mod clock;
@@ -18,7 +17,7 @@ mod pvh;
 mod smp;
 mod tables;
 
-pub use acpi::Acpi;
+pub use crate::acpi::Acpi;
 pub use apic::{FIRST_VECTOR, Trigger, VECTORS, mask_gsi, msi, route_gsi};
 pub use boot::{Boot, Settings, boot, pvh_boot_info};
 pub use clock::{now_ns, set_timer};

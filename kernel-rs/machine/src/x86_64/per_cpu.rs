@@ -106,11 +106,16 @@ fn load(root: u64) {
 }
 
 /// Answers what other CPUs asked of this one.
+#[inline]
 pub fn answer() {
-    let block = this();
-    if block.request.load(Acquire) == 0 {
-        return;
+    if this().request.load(Acquire) != 0 {
+        answer_request();
     }
+}
+
+#[cold]
+fn answer_request() {
+    let block = this();
     // A flush of everything: other CPUs' changes are rare enough.
     if block.request.load(Acquire) & RETIRE != 0 {
         block.root.store(kernel_space::root(), Relaxed);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! I/O ports, and power, which is a matter of ports.
 
-use super::acpi::{Acpi, PowerPorts};
+use crate::acpi::{Acpi, PowerPorts};
 use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 

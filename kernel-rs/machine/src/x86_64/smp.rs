@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Starts the other CPUs: INIT, SIPI, SIPI (SDM volume 3, 9.4.4), one after the other.
 
-use super::acpi::Acpi;
 use super::kernel_space::{self, direct, make_stacks};
 use super::per_cpu::{cpu_block, install};
 use super::{apic, clock, cpu, entry, tables};
 use crate::MAX_CPUS;
+use crate::acpi::Acpi;
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 

@@ -48,7 +48,7 @@ pub struct Acpi {
 }
 
 /// Reads physical memory: `None` where nothing is mapped.
-pub type Reader = fn(u64, usize) -> Option<&'static [u8]>;
+pub type Reader<'a> = &'a dyn Fn(u64, usize) -> Option<&'a [u8]>;
 
 fn u8_at(bytes: &[u8], at: usize) -> Option<u8> {
     bytes.get(at).copied()
@@ -68,7 +68,7 @@ const HEADER: usize = 36;
 const MAX_TABLE: usize = 1 << 20;
 
 /// A whole table with a right checksum.
-fn table(read: Reader, address: u64) -> Option<&'static [u8]> {
+fn table<'a>(read: Reader<'a>, address: u64) -> Option<&'a [u8]> {
     let length = u32_at(read(address, HEADER)?, 4)? as usize;
     if !(HEADER..=MAX_TABLE).contains(&length) {
         return None;
@@ -212,4 +212,113 @@ fn sleep_types(dsdt: &[u8]) -> Option<(u8, u8)> {
         Some(value)
     };
     Some((next()?, next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RSDP: u64 = 0x1000;
+    const XSDT: u64 = 0x1100;
+    const MADT: u64 = 0x1200;
+    const MCFG: u64 = 0x1400;
+    const FADT: u64 = 0x1500;
+    const DSDT: u64 = 0x1700;
+
+    fn sealed(signature: &[u8; 4], body: &[u8]) -> Vec<u8> {
+        let mut t = signature.to_vec();
+        t.extend(((HEADER + body.len()) as u32).to_le_bytes());
+        t.resize(HEADER, 0);
+        t.extend(body);
+        let sum = t.iter().fold(0u8, |s, b| s.wrapping_add(*b));
+        t[9] = 0u8.wrapping_sub(sum);
+        t
+    }
+
+    /// A machine with two CPUs of three, an I/O APIC, an override, configuration space and S5.
+    fn memory() -> Vec<u8> {
+        let mut memory = vec![0; 0x2000];
+        let mut put = |at: u64, bytes: &[u8]| memory[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
+        let mut rsdp = b"RSD PTR ".to_vec();
+        rsdp.resize(15, 0);
+        rsdp.push(2);
+        rsdp.resize(24, 0);
+        rsdp.extend(XSDT.to_le_bytes());
+        put(RSDP, &rsdp);
+        put(XSDT, &sealed(b"XSDT", &[MADT, MCFG, FADT, 0xdead_0000].map(u64::to_le_bytes).concat()));
+        let mut madt = vec![0, 0, 0xe0, 0xfe, 1, 0, 0, 0];
+        for (id, enabled) in [(0u8, 1u8), (1, 0), (2, 1)] {
+            madt.extend([0, 8, id, id, enabled, 0, 0, 0]);
+        }
+        madt.extend([1, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0]);
+        madt.extend([2, 10, 0, 0, 2, 0, 0, 0, 0x0d, 0]);
+        put(MADT, &sealed(b"APIC", &madt));
+        let mut mcfg = vec![0; 8];
+        mcfg.extend(0xb000_0000u64.to_le_bytes());
+        mcfg.extend([0, 0, 0, 255, 0, 0, 0, 0]);
+        put(MCFG, &sealed(b"MCFG", &mcfg));
+        let mut fadt = vec![0; 208];
+        fadt[64 - HEADER..66 - HEADER].copy_from_slice(&0x604u16.to_le_bytes());
+        fadt[140 - HEADER..148 - HEADER].copy_from_slice(&DSDT.to_le_bytes());
+        put(FADT, &sealed(b"FACP", &fadt));
+        put(DSDT, &sealed(b"DSDT", b"\x08_S5_\x12\x06\x04\x0a\x05\x00\x00\x00"));
+        memory
+    }
+
+    fn parse_in(memory: &[u8]) -> Acpi {
+        let read = |at: u64, bytes: usize| memory.get(at as usize..(at as usize).checked_add(bytes)?);
+        parse(&read, RSDP)
+    }
+
+    #[test]
+    fn what_the_kernel_needs_is_found() {
+        let acpi = parse_in(&memory());
+        assert_eq!(acpi.cpus[..acpi.cpu_count], [0, 2], "enabled CPUs");
+        assert_eq!((acpi.io_apic_count, acpi.io_apics[0].address), (1, 0xfec0_0000));
+        assert_eq!(acpi.overrides[..acpi.override_count], [(0, 2, 0x0d)]);
+        assert_eq!((acpi.ecam_base, acpi.ecam_length_bytes), (0xb000_0000, 256 << 20));
+        assert_eq!((acpi.power.pm1a, acpi.power.sleep_types), (0x604, Some((5, 0))));
+    }
+
+    #[test]
+    fn without_tables_there_is_one_machine_of_the_usual_kind() {
+        let acpi = parse_in(&[0; 0x2000]);
+        assert_eq!((acpi.cpu_count, acpi.io_apics[0].address, acpi.ecam_base), (0, 0xfec0_0000, 0));
+    }
+
+    #[test]
+    fn a_table_with_a_wrong_checksum_is_passed_over() {
+        let mut memory = memory();
+        memory[MADT as usize + 40] ^= 1;
+        let acpi = parse_in(&memory);
+        assert_eq!((acpi.cpu_count, acpi.ecam_base), (0, 0xb000_0000));
+    }
+
+    /// Bytes changed at random, with checksums made right again, so that the damage is looked at.
+    #[test]
+    fn damaged_tables_never_panic() {
+        let mut random = 88_172_645_463_325_252u64;
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random as usize
+        };
+        for _ in 0..20_000 {
+            let mut m = memory();
+            for _ in 0..1 + next() % 6 {
+                let at = 0x1000 + next() % 0x800;
+                m[at] = next() as u8;
+            }
+            for t in [XSDT, MADT, MCFG, FADT, DSDT] {
+                let t = t as usize;
+                let length = u32::from_le_bytes(m[t + 4..t + 8].try_into().unwrap()) as usize;
+                if let Some(bytes) = m.get_mut(t..t.saturating_add(length)).filter(|b| b.len() > 9) {
+                    bytes[9] = 0;
+                    bytes[9] = 0u8.wrapping_sub(bytes.iter().fold(0, |s: u8, b| s.wrapping_add(*b)));
+                }
+            }
+            parse_in(&m);
+        }
+    }
 }
