@@ -13,6 +13,7 @@
       "0006-nickel-from-the-wheel"
       "0007-trees-are-described-not-laid-out"
       "0008-our-own-authenticode-signer")
+
     (rules
       "unsafe only in kernel-rs/{machine,boot,start} and servers-rs/lib/{sys,rt,mmio,dma}"
       "a number that we promise stands in docs/promises with the command that measures it"
