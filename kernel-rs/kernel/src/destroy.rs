@@ -256,11 +256,16 @@ impl Kernel {
             self.unmap_record_step(record);
             return false;
         }
+        // What was paid for and never came, if it was still being made.
+        let unfilled = core::mem::replace(&mut m.paid, m.pages) - m.pages;
+        self.refund(pool, unfilled);
+        let Some(m) = self.memories.get(memory) else { return true };
         if matches!(m.backing, Backing::Frames(_) | Backing::Row(_)) {
             for _ in 0..STEP {
                 let Some(m) = self.memories.get_mut(memory).filter(|m| m.pages > 0) else { break };
                 let frame = m.frame(m.pages - 1);
                 m.pages -= 1;
+                m.paid = m.pages;
                 if let Some(frame) = frame {
                     self.frames.give_user(frame);
                     self.refund(pool, 1);

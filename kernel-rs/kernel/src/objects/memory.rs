@@ -24,8 +24,10 @@ pub enum Backing {
 
 pub struct Memory {
     pub pool: Ref<Pool>,
-    /// Shrinks only while the object is destroyed.
+    /// Pages that it has: grows while the object is made, shrinks while it is destroyed.
     pub pages: u32,
+    /// Pages that are paid for.
+    pub paid: u32,
     pub backing: Backing,
     pub mappings: Option<Ref<Mapping>>,
     /// Being destroyed: is not mapped any more.
@@ -34,7 +36,7 @@ pub struct Memory {
 
 impl Memory {
     pub fn new(pool: Ref<Pool>, pages: u32, backing: Backing) -> Memory {
-        Memory { pool, pages, backing, mappings: None, dying: false }
+        Memory { pool, pages, paid: pages, backing, mappings: None, dying: false }
     }
 
     /// The frame behind page `n`, if it is RAM.

@@ -41,6 +41,9 @@ impl Pool {
     }
 }
 
+/// Pages cleared in one step.
+const FILL_STEP: u32 = 64;
+
 /// Longest memory object, in bytes: what an index of frames can name.
 const MAX_MEMORY_BYTES: u64 = Array::<u32>::MAX_LENGTH as u64 * FRAME_BYTES as u64;
 
@@ -114,7 +117,10 @@ impl Kernel {
                 if flags > 1 {
                     return Err(at(Error::BadArgument, 2));
                 }
-                self.new_memory(pool, pages, flags == 1)?.to_raw()
+                match self.continue_memory(call, pool, pages, flags == 1)? {
+                    Some(memory) => memory.to_raw(),
+                    None => return Ok(Flow::Again),
+                }
             }
             Kind::Table => {
                 let slots = u32::try_from(argument).ok().filter(|n| (2..=Table::MAX_SLOTS).contains(n)).ok_or(at(Error::BadArgument, 1))?;
@@ -149,24 +155,60 @@ impl Kernel {
         self.create(pool, table)
     }
 
-    /// Memory of `pages` zeroed pages.
-    pub(crate) fn new_memory(&mut self, pool: Ref<Pool>, pages: u32, contiguous: bool) -> Result<Ref<Memory>, Error> {
-        let index = if contiguous { 0 } else { Array::<u32>::cost(pages) };
-        self.can_pay(pool, pages + index + self.object_cost::<Memory>(pool)?)?;
-        let backing = if contiguous {
-            // Frames are there, but perhaps not in a row.
-            Backing::Row(self.frames.take_user_row(pages).ok_or(Error::NoQuota)?)
-        } else {
-            let mut frames = Array::new(&mut self.frames, pages, 0u32).ok_or(Error::NoQuota)?;
-            for n in 0..pages {
-                if let (Some(slot), Some(frame)) = (frames.get_mut(n), self.frames.take_user()) {
-                    *slot = frame.0;
-                }
-            }
-            Backing::Frames(frames)
+    /// Goes on making the memory object that the thread asks for: clearing pages takes long, so others come between.
+    /// `None` while there is more to do. A thread that asks for something else meanwhile leaves the object to its pool.
+    fn continue_memory(&mut self, call: &Call, pool: Ref<Pool>, pages: u32, contiguous: bool) -> Result<Option<Ref<Memory>>, Error> {
+        if contiguous {
+            return self.new_memory(pool, pages, true).map(Some);
+        }
+        let begun = self.get(call.thread)?.making.filter(|m| self.memories.get(*m).is_some_and(|m| m.pool == pool && m.paid == pages && !m.dying));
+        let memory = match begun {
+            Some(memory) => memory,
+            None => self.begin_memory(pool, pages)?,
         };
+        let done = self.fill_memory(memory, FILL_STEP);
+        self.get_mut(call.thread)?.making = (!done).then_some(memory);
+        Ok(done.then_some(memory))
+    }
+
+    /// A memory object that is paid for and has no pages yet.
+    fn begin_memory(&mut self, pool: Ref<Pool>, pages: u32) -> Result<Ref<Memory>, Error> {
+        let index = Array::<u32>::cost(pages);
+        self.can_pay(pool, pages + index + self.object_cost::<Memory>(pool)?)?;
+        let frames = Array::new(&mut self.frames, pages, 0u32).ok_or(Error::NoQuota)?;
         self.charge(pool, pages + index)?;
-        self.create(pool, Memory::new(pool, pages, backing))
+        let mut memory = Memory::new(pool, pages, Backing::Frames(frames));
+        memory.pages = 0;
+        self.create(pool, memory)
+    }
+
+    /// Gives a memory object some of the zeroed pages that it paid for; true when it has all.
+    fn fill_memory(&mut self, memory: Ref<Memory>, most: u32) -> bool {
+        let Some(m) = self.memories.get_mut(memory) else { return true };
+        let end = m.paid.min(m.pages.saturating_add(most));
+        let Backing::Frames(frames) = &mut m.backing else { return true };
+        for n in m.pages..end {
+            // The charge promised the frame.
+            if let (Some(slot), Some(frame)) = (frames.get_mut(n), self.frames.take_user()) {
+                *slot = frame.0;
+            }
+        }
+        m.pages = end;
+        m.pages == m.paid
+    }
+
+    /// Memory of `pages` zeroed pages, at once.
+    pub(crate) fn new_memory(&mut self, pool: Ref<Pool>, pages: u32, contiguous: bool) -> Result<Ref<Memory>, Error> {
+        if !contiguous {
+            let memory = self.begin_memory(pool, pages)?;
+            self.fill_memory(memory, u32::MAX);
+            return Ok(memory);
+        }
+        self.can_pay(pool, pages + self.object_cost::<Memory>(pool)?)?;
+        // Frames are there, but perhaps not in a row.
+        let first = self.frames.take_user_row(pages).ok_or(Error::NoQuota)?;
+        self.charge(pool, pages)?;
+        self.create(pool, Memory::new(pool, pages, Backing::Row(first)))
     }
 
     /// `Op::PoolSplit`.

@@ -94,6 +94,8 @@ pub struct Thread {
     pub reply: Option<ReplyRight>,
     /// Number of the right that answers its own call.
     pub reply_number: u64,
+    /// The memory object that its Create is filling.
+    pub making: Option<Ref<Memory>>,
     /// What a long operation has done so far.
     pub progress: u64,
 }
@@ -134,6 +136,7 @@ impl Thread {
             badge: 0,
             reply: None,
             reply_number: 0,
+            making: None,
             progress: 0,
         }
     }

@@ -111,3 +111,22 @@ fn who_calls_a_server_of_a_destroyed_pool_gets_gone() {
     w.root(Op::PoolDestroy, pool, &[]).ok();
     w.wakes(2).unwrap().fails(Error::Gone);
 }
+
+#[test]
+fn large_memory_is_made_in_steps_and_dies_with_its_pool_half_made() {
+    let mut w = World::new();
+    let used = w.used(POOL);
+    let pool = w.root(Op::PoolSplit, POOL, &[1000]).handle();
+    w.thread(1);
+    let with_thread = w.used(POOL);
+    // One step only: the call is executed again by a CPU, which this one does not do.
+    let r = w.registers(1);
+    (r.rax, r.rdi, r.rsi, r.rdx, r.r10, r.vector) = (Op::Create as u64, pool.0 as u64, Kind::Memory as u64, 500 * 4096, 0, SYSCALL);
+    assert!(w.enter(1, Event::Syscall));
+    assert!(w.used(pool) >= 500, "all of it is paid");
+    w.root(Op::PoolDestroy, pool, &[]).ok();
+    assert_eq!(w.used(POOL), with_thread - 1000);
+    let m = w.memory(500);
+    assert_eq!(w.root(Op::MemorySize, m, &[]).ok(), 500 * 4096);
+    assert!(w.used(POOL) > used);
+}
