@@ -11,7 +11,10 @@ export const packageOf: Readonly<Record<string, string>> = {
   'qemu-nbd': 'qemu-utils',
   'qemu-system-x86_64': 'qemu-system-x86',
   'virt-xml-validate': 'libvirt-clients',
+  'pkcs11-tool': 'opensc',
+  'softhsm2-util': 'softhsm2',
   dot: 'graphviz',
+  faketime: 'faketime',
   gcc: 'gcc',
   git: 'git',
   mcopy: 'mtools',
@@ -27,5 +30,6 @@ export const packageOf: Readonly<Record<string, string>> = {
   sgdisk: 'gdisk',
   swtpm: 'swtpm',
   veritysetup: 'cryptsetup-bin',
+  xmllint: 'libxml2-utils',
   xz: 'xz-utils',
 };
