@@ -20,6 +20,7 @@ export type { Machine } from './qemu/machine.ts';
 export { directBoot } from './qemu/prepare.ts';
 export { code, pvhElf } from './qemu/pvh-elf.ts';
 export { type MachineOptions, startMachine } from './qemu/start.ts';
+export { startTpm, type Tpm } from './qemu/tpm.ts';
 export { temporaryFolder } from './qemu/workspace.ts';
 export { parseTap, type TapRun, tapProblems } from './report/tap.ts';
 export { prepareBuild } from './steps/build.ts';

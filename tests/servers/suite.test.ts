@@ -32,7 +32,11 @@ describe.concurrent('the suite in the guest', () => {
     const byFault = faults.filter((fault) => fault.cause === 'page fault');
     expect(byFault.length).toBeGreaterThan(0);
     for (const fault of byFault) {
-      expect(fault).toMatchObject({ name: 'assistant', address: expect.stringMatching(/^0x/), rip: expect.stringMatching(/^0x/) });
+      expect(fault).toMatchObject({
+        name: 'assistant',
+        address: expect.stringMatching(/^0x/),
+        rip: expect.stringMatching(/^0x/),
+      });
     }
     expect(faults.filter((fault) => fault.cause === 'exit').map((fault) => fault.code)).toContain(101);
   });

@@ -15,6 +15,8 @@ import {
   type Machine,
   type MachineOptions,
   startMachine,
+  startTpm,
+  temporaryFolder,
 } from '../../build/src/testing.ts';
 import { imageForTests, machineFolder, secureBootVariables, type TestImage } from './image.ts';
 import { machineTurn } from './turns.ts';
@@ -31,6 +33,8 @@ export interface StartOptions extends DiskFaults {
   readonly memoryMiB?: number;
   readonly expected?: readonly BadSignName[];
   readonly reset?: MachineOptions['reset'];
+  /** With a software TPM, new at each start. */
+  readonly tpm?: true;
   /** Record every write of this run; `writes()` reads it back. */
   readonly recordWrites?: boolean;
 }
@@ -89,7 +93,12 @@ export class Computer {
 
   /** Switches it on. At most two computers run at a time; others wait here. */
   async start(options: StartOptions = {}): Promise<Machine> {
-    const done = await machineTurn();
+    const turn = await machineTurn();
+    const tpm = options.tpm === true ? await temporaryTpm() : undefined;
+    const done = () => {
+      void tpm?.close();
+      turn();
+    };
     try {
       if (options.recordWrites === true) createWriteLog(this.writeLog);
       const count = this.#machines.length + 1;
@@ -108,6 +117,7 @@ export class Computer {
         cpus: options.cpus ?? 1,
         memoryMiB: options.memoryMiB ?? 256,
         logFolder: this.folder,
+        ...(tpm === undefined ? {} : { tpm: tpm.socket }),
         ...(options.reset === undefined ? {} : { reset: options.reset }),
         ...(options.expected === undefined ? {} : { expected: options.expected }),
       });
@@ -131,6 +141,12 @@ export class Computer {
     for (const one of this.#others) one.remove();
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+async function temporaryTpm() {
+  const folder = temporaryFolder();
+  const { socket, close } = await startTpm(folder.path);
+  return { socket, close: () => close().finally(folder.remove) };
 }
 
 /** `it` with `computer(options)`: as many as a test asks for, closed at its end. */
