@@ -110,8 +110,8 @@ packages() {
   say "system packages: ${missing[*]}"
   update_lists
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 -qq install -y --no-install-recommends \
-    "${missing[@]}" </dev/null >&2 ||
-    stop "apt-get could not install them; its message stands above. The packages are:" "  ${missing[*]}"
+    "${missing[@]}" </dev/null >"$state/apt.log" 2>&1 ||
+    stop "apt-get could not install them. Its last lines (all of them: .toolchain/apt.log):" "$(tail -n 5 "$state/apt.log")" "The packages are:" "  ${missing[*]}"
 }
 
 as_root() {
@@ -125,7 +125,7 @@ lists_updated=no
 update_lists() {
   [ "$lists_updated" = no ] || return 0
   lists_updated=yes
-  as_root apt-get -o DPkg::Lock::Timeout=600 -qq update </dev/null >&2 || say "apt-get update had errors; going on with the lists that are there"
+  as_root apt-get -o DPkg::Lock::Timeout=600 -qq update </dev/null >"$state/apt-update.log" 2>&1 || say "apt-get update had errors (.toolchain/apt-update.log); going on with the lists that are there"
 }
 
 # Whether apt knows the package, after one update of its lists if it must be.

@@ -86,7 +86,7 @@ export async function run(program: string, args: readonly string[], options: Run
   return result;
 }
 
-/** The first line of `program --version`, or undefined when it is not installed or says nothing. */
+/** The line of `program --version` that holds a number, or undefined when it is not installed or says nothing. */
 export async function versionOf(program: string, args: readonly string[] = ['--version']): Promise<string | undefined> {
   try {
     const { stdout, stderr } = await run(program, args, { ok: 'any', timeoutMs: 20_000 });
