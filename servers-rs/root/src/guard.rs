@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! Starts the process server, and starts it again when it dies: with fresh pools and the same grants.
-//!
-//! Its components end with it, since their pools are cut from one that it held. When it dies too often the machine is
-//! reset: a slot that was not confirmed then loses a try, and the loader falls back to the other one.
+//! Starts the process server, and starts it again when it dies, with the same grants and all that `keep.rs` kept: its
+//! components run on meanwhile. When it dies too often the machine is reset: a slot that was not confirmed then loses
+//! a try, and the loader falls back to the other one.
 
-use crate::cut;
+use crate::{cut, keep};
 use abi::boot_info::RootInfo;
 use abi::fault::label;
 use alloc::format;
@@ -12,34 +11,29 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use manifest::bundle::Bundle;
 use manifest::component::Program as Where;
-use manifest::startup::Bar;
+use manifest::startup::{Bar, kept};
 use manifest::{Grant, Startup, What};
 use program::Program;
 use rt::child::{Child, Limits};
-use sys::{Capability, Endpoint, FOREVER, Handle, PAGE_BYTES, Pool, Power, Rights, start};
+use sys::{Capability, Endpoint, Error, FOREVER, Handle, Pool, Power, Rights, start};
 
 /// Deaths within `WINDOW_NS` that are borne.
 const LIMIT: usize = 3;
 const WINDOW_NS: u64 = 60_000_000_000;
-/// Frames per component beside its memory: its pool's own record, and what the process server keeps of it.
-const FRAMES_BESIDE: u64 = 16;
 /// What a holder needs to use a grant and to pass it on.
 const PASS_ON: Rights = Rights(Rights::ALL.0 & !Rights::DESTROY.0);
 
 /// Never returns but when nothing can be started.
-pub fn run(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)]) {
+pub fn run(bundle: &Bundle<'_>, info: &RootInfo, held: &mut [(u32, Grant)]) {
     let Ok(faults) = Pool(start::POOL).create_endpoint() else {
         return rt::error!("no memory for the endpoint of faults");
     };
     let mut deaths: Vec<u64> = Vec::with_capacity(LIMIT + 1);
     loop {
         match begin(bundle, info, held, faults) {
-            Ok((child, pool)) => {
-                watch(faults);
+            Ok(child) => {
+                watch(bundle, held, faults);
                 child.destroy();
-                if let Err(error) = rt::child::destroy_pool(pool) {
-                    rt::error!("the components' pool stays: {error:?}");
-                }
             }
             Err(problem) => rt::error!("process cannot be started: {problem}"),
         }
@@ -54,7 +48,7 @@ pub fn run(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)]) {
     }
 }
 
-fn begin(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)], faults: Endpoint) -> Result<(Child, Pool), String> {
+fn begin(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)], faults: Endpoint) -> Result<Child, String> {
     let said = &bundle.manifest.process;
     let Where::Bundle(span) = said.program else { return Err("it is not in the bundle".into()) };
     let file = bundle.bytes(span);
@@ -68,46 +62,26 @@ fn begin(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)], faults: En
         period_us: said.period_us,
     };
     let child = Child::new(Pool(start::POOL), &limits).map_err(|e| format!("its pool: {e:?}"))?;
-    let pool = match Pool(start::POOL).split(frames(bundle)) {
-        Ok(pool) => pool,
-        Err(error) => {
-            child.destroy();
-            return Err(format!("the components' pool of {} frames: {error:?}", frames(bundle)));
-        }
-    };
-    let started = furnish(bundle, info, held, &child, pool, faults)
+    let started = furnish(bundle, info, held, &child, faults)
         .and_then(|startup| child.load(&program, file).and_then(|()| child.start(&program, &startup, faults, &limits)));
     match started {
-        Ok(()) => Ok((child, pool)),
+        Ok(()) => Ok(child),
         Err(error) => {
             child.destroy();
-            let _ = rt::child::destroy_pool(pool);
             Err(format!("{error:?}"))
         }
     }
 }
 
-/// All the components' memory, and the buffers between them.
-fn frames(bundle: &Bundle<'_>) -> u64 {
-    let components = bundle.manifest.components.iter();
-    components
-        .map(|c| {
-            let buffers: u64 = c.calls.iter().map(|call| call.buffer_bytes.div_ceil(PAGE_BYTES)).sum();
-            c.memory_bytes / PAGE_BYTES + buffers + FRAMES_BESIDE
-        })
-        .sum()
-}
-
 /// Puts everything into the process server's table and says where.
-fn furnish(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)], child: &Child, pool: Pool, faults: Endpoint) -> sys::Result<Startup> {
+fn furnish(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)], child: &Child, faults: Endpoint) -> sys::Result<Startup> {
     let said = &bundle.manifest.process;
     let put = |handle: Handle, rights: Rights| child.insert(handle, rights, 0).map(|h| h.0);
     let bundle_memory = put(start::BUNDLE, Rights::READ | Rights::COPY)?;
     let grants = alloc::vec![
-        Grant { name: "components".into(), what: What::Pool { pool: put(pool.handle(), PASS_ON)? } },
         Grant { name: "bundle".into(), what: What::Memory { memory: bundle_memory, length_bytes: info.bundle_length_bytes } },
         Grant { name: "power".into(), what: What::Power { power: put(start::POWER, Rights::WRITE)? } },
-        Grant { name: "guardian".into(), what: What::Call { endpoint: put(faults.handle(), Rights::WRITE)?, buffer: None } },
+        Grant { name: "guardian".into(), what: What::Call { endpoint: put(faults.handle(), Rights::WRITE | Rights::TRANSFER)?, buffer: None } },
     ];
     let mut passed = Vec::with_capacity(held.len());
     for (number, grant) in held {
@@ -121,6 +95,13 @@ fn furnish(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)], child: &
             What::Ports { ports, first, last } => What::Ports { ports: place(*ports)?, first: *first, last: *last },
             What::Interrupt { interrupt, gsi } => What::Interrupt { interrupt: place(*interrupt)?, gsi: *gsi },
             What::Memory { memory, length_bytes } => What::Memory { memory: place(*memory)?, length_bytes: *length_bytes },
+            What::Pool { pool } => What::Pool { pool: place(*pool)? },
+            What::Notification { notification } => What::Notification { notification: place(*notification)? },
+            // One that was closed, since its server was given up, is gone: then nobody gets it.
+            What::Call { endpoint, .. } => match put(Handle(*endpoint), Rights::ALL) {
+                Ok(endpoint) => What::Call { endpoint, buffer: None },
+                Err(_) => continue,
+            },
             other => other.clone(),
         };
         passed.push((*number, Grant { name: grant.name.clone(), what }));
@@ -136,22 +117,48 @@ fn furnish(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)], child: &
     })
 }
 
-/// Returns when the process server is dead.
-fn watch(faults: Endpoint) {
+/// Returns when the process server is dead. Until then it renews pools for it.
+fn watch(bundle: &Bundle<'_>, held: &mut [(u32, Grant)], faults: Endpoint) {
     loop {
-        match faults.receive(FOREVER) {
-            Ok(news) if news.tag.label() == label::FAULT => {
-                let message = rt::channel::take(&news);
-                let at = message.words().get(3).copied().unwrap_or(0);
-                return rt::error!("process died of fault {} at address {:#x}, rip {at:#x}", news.words[0], news.words[1]);
-            }
-            Ok(news) if news.tag.label() == label::EXIT => {
-                return rt::error!("process ended with code {}", news.words[0]);
-            }
-            Ok(_) => {
-                // Nobody but the kernel calls here; whoever does gets no answer.
-            }
+        let news = match faults.receive(FOREVER) {
+            Ok(news) => news,
             Err(error) => return rt::error!("no faults can be heard: {error:?}"),
+        };
+        match news.tag.label() {
+            label::FAULT => {
+                let [cause, address, _, rip] = news.words;
+                return rt::error!("process died of fault {cause} at address {address:#x}, rip {rip:#x}");
+            }
+            label::EXIT => return rt::error!("process ended with code {}", news.words[0]),
+            kept::RENEW => {
+                let answer = match renew(bundle, held, news.words[0]) {
+                    Ok(pool) => {
+                        let mut answer = rt::ipc::Message::new(0);
+                        answer.put_cap(pool.handle());
+                        answer
+                    }
+                    Err(error) => rt::ipc::Message::new(error as u32),
+                };
+                let words = rt::channel::put(&answer);
+                // If it died meanwhile its end is the next news.
+                let _ = sys::reply(answer.tag(), words);
+                for copy in answer.caps() {
+                    let _ = Pool(*copy).delete();
+                }
+            }
+            // Nobody but the kernel and the process server calls here; whoever does gets no answer.
+            _ => {}
         }
     }
+}
+
+/// Ends all that runs in a component's pool and makes the pool anew.
+fn renew(bundle: &Bundle<'_>, held: &mut [(u32, Grant)], number: u64) -> sys::Result<Pool> {
+    let component = usize::try_from(number).ok().and_then(|n| bundle.manifest.components.get(n)).ok_or(Error::BadArgument)?;
+    let place = held.iter_mut().find(|(of, grant)| u64::from(*of) == number && grant.name == kept::POOL);
+    let Some((_, Grant { what: What::Pool { pool }, .. })) = place else { return Err(Error::BadArgument) };
+    rt::child::destroy_pool(Pool(Handle(*pool)))?;
+    let new = keep::pool(component)?;
+    *pool = new.handle().0;
+    new.copy(PASS_ON, 0)
 }

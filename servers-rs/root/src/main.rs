@@ -3,7 +3,8 @@
 //! starts the process server with them, gives the rest up, and guards the process server from then on.
 //!
 //! It serves nobody and understands no device beyond its PCI registers.
-//! Read `cut.rs` for the grants, `devices.rs` for where they come from, `guard.rs` for what it does afterwards.
+//! Read `cut.rs` for the grants, `devices.rs` for where they come from, `keep.rs` for what outlives a process server,
+//! `guard.rs` for what it does afterwards.
 #![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;
@@ -12,6 +13,7 @@ mod console;
 mod cut;
 mod devices;
 mod guard;
+mod keep;
 
 use manifest::bundle::Bundle;
 
@@ -23,10 +25,14 @@ fn main() {
         Err(fault) => return rt::error!("the boot bundle {fault}; nothing can be started"),
     };
     console::begin(bundle.manifest.serial_console);
-    let held = match cut::all(&bundle.manifest, info) {
-        Ok(held) => held,
+    let cut = cut::all(&bundle.manifest, info).and_then(|grants| Ok((grants, keep::all(&bundle.manifest)?)));
+    let mut held = match cut {
+        Ok((mut grants, kept)) => {
+            grants.extend(kept);
+            grants
+        }
         Err(problem) => return rt::error!("{problem}"),
     };
     cut::give_up_the_rest();
-    guard::run(&bundle, info, &held);
+    guard::run(&bundle, info, &mut held);
 }

@@ -11,6 +11,28 @@ pub const HEADER_BYTES: usize = 24;
 /// A block is smaller; a longer one is damaged.
 pub const MAX_BYTES: usize = 1 << 20;
 
+/// What root keeps for the process server, so that it outlives one: names in `Startup::held`.
+pub mod kept {
+    /// The component's pool; the process server splits the running one from it.
+    pub const POOL: &str = "kept-pool";
+    /// The endpoint of what the component serves.
+    pub const ENDPOINT: &str = "kept-endpoint";
+    /// Followed by the interface: the memory between this client and its server.
+    pub const BUFFER: &str = "kept-buffer:";
+    /// Number of the process server itself, beside those of components.
+    pub const OF_PROCESS: u32 = u32::MAX;
+    /// Of the process server: its endpoint, its ring of lines with its bell, and its memory of who runs.
+    pub const OWN: &str = "kept-own";
+    pub const RING: &str = "kept-ring";
+    pub const BELL: &str = "kept-bell";
+    pub const VAULT: &str = "kept-vault";
+    /// All of these begin so.
+    pub const PREFIX: &str = "kept-";
+    /// Label of the process server's call to root: word 0 is a component, whose pool is destroyed and made anew; the
+    /// reply carries the new one.
+    pub const RENEW: u32 = 1;
+}
+
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Startup {
     pub name: String,
@@ -114,6 +136,10 @@ impl Startup {
     pub fn decode(bytes: &[u8]) -> Option<Startup> {
         let length = block_length(bytes)?;
         postcard::from_bytes(bytes.get(HEADER_BYTES..length)?).ok()
+    }
+    /// What root keeps: see [`kept`].
+    pub fn kept(&self, number: u32, name: &str) -> Option<&What> {
+        self.held.iter().find(|(of, grant)| *of == number && grant.name == name).map(|(_, grant)| &grant.what)
     }
     pub fn find(&self, name: &str) -> Option<&What> {
         self.grants.iter().find(|g| g.name == name).map(|g| &g.what)

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use manifest::bundle::Bundle;
 use manifest::component::Component;
-use manifest::startup::{Bar, Buffer, Client};
+use manifest::startup::{Bar, Buffer, Client, kept};
 use manifest::{Grant, Manifest, Startup, What, layout};
 use program::Program;
 use rt::child::{Child, Limits};
@@ -40,7 +40,8 @@ pub struct Edge {
 pub struct Board {
     pub manifest: &'static Manifest,
     pub bundle: &'static Bundle<'static>,
-    pub pool: Pool,
+    /// One for each component; the running one's is split from it.
+    pub pools: Vec<Pool>,
     pub own: Endpoint,
     /// One for each component, copied with its badge for faults.
     pub faults: Vec<Endpoint>,
@@ -72,7 +73,8 @@ impl Board {
         let said = self.manifest.components.get(n).ok_or("there is no such component")?;
         let program = Program::parse(file).map_err(|fault| alloc::format!("its program {fault}"))?;
         let limits = limits(said);
-        let child = Child::new(self.pool, &limits).map_err(|e| alloc::format!("its pool of {} bytes: {e:?}", said.memory_bytes))?;
+        let pool = *self.pools.get(n).ok_or("it has no pool")?;
+        let child = Child::new(pool, &limits).map_err(|e| alloc::format!("its pool of {} bytes: {e:?}", said.memory_bytes))?;
         let started = child.load(&program, file).and_then(|()| {
             let startup = self.startup(n, said, &child)?;
             child.start(&program, &startup, *self.faults.get(n).ok_or(Error::BadState)?, &limits)
@@ -119,11 +121,12 @@ impl Board {
         }
         if let Some(ring) = self.ring.filter(|_| said.serves.iter().any(|s| s == api_log::NAME)) {
             let memory = child.insert(ring.memory.handle(), BUFFER, 0)?.0;
-            add(api_log::ring::MEMORY_GRANT, What::Memory { memory, length_bytes: api_log::ring::MEMORY_BYTES });
+            add(api_log::ring::MEMORY_GRANT, What::Memory { memory, length_bytes: ring.length_bytes });
             let notification = child.insert(ring.bell.handle(), Rights::READ | Rights::EDIT, 0)?.0;
             add(api_log::ring::BELL_GRANT, What::Notification { notification });
         }
-        for (_, grant) in rt::start::startup().held.iter().filter(|h| h.0 as usize == n) {
+        let held = rt::start::startup().held.iter().filter(|h| h.0 as usize == n);
+        for (_, grant) in held.filter(|(_, grant)| !grant.name.starts_with(kept::PREFIX)) {
             add(&grant.name, pass_on(child, &grant.what)?);
         }
         Ok(Startup {

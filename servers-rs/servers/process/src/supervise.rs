@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! The loop: one endpoint for what components say and for their deaths, one notification for programs that were read.
 
-use crate::fetch;
-use crate::launch::{Board, CALLS, Edge, FAULTS, SUPERVISES};
+use crate::launch::{Board, CALLS, FAULTS, SUPERVISES};
 use crate::policy::{Policy, Verdict};
 use crate::report::{self, Death, Victim};
 use crate::state::{State, next_to_start, outcome};
-use crate::voice;
+use crate::vault::{Vault, resume};
+use crate::{fetch, inherit, voice};
 use abi::fault::label;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -36,38 +36,47 @@ pub struct Supervisor {
     waiting: Vec<Reply>,
     outcome: Option<bool>,
     line: String,
+    vault: Vault,
 }
 
 impl Supervisor {
-    /// Makes everything that it will ever need.
-    pub fn new(bundle: &'static Bundle<'static>, pool: Pool) -> sys::Result<Supervisor> {
+    /// Takes over what root keeps. Components that run since a process server before this one run on.
+    pub fn new(bundle: &'static Bundle<'static>) -> sys::Result<Supervisor> {
         let manifest = &bundle.manifest;
         let count = manifest.components.len();
-        let own = Pool(start::POOL);
-        let ring = voice::begin(manifest.server_of(api_log::NAME).is_some())?;
-        let endpoint = own.create_endpoint()?;
+        let ring = inherit::ring().filter(|_| manifest.server_of(api_log::NAME).is_some());
+        voice::begin(ring)?;
+        let endpoint = inherit::own()?;
         let fault = |n| endpoint.copy(Rights::WRITE, layout::badge(FAULTS, Manifest::client_number(n)));
-        let serve = |n: usize| {
-            let serves = manifest.components.get(n).is_some_and(|c| !c.serves.is_empty());
-            if serves { own.create_endpoint().map(Some) } else { Ok(None) }
-        };
         let board = Board {
             manifest,
             bundle,
-            pool,
+            pools: inherit::pools(count)?,
             own: endpoint,
             faults: (0..count).map(fault).collect::<sys::Result<_>>()?,
-            endpoints: (0..count).map(serve).collect::<sys::Result<_>>()?,
-            edges: edges(manifest, pool)?,
+            endpoints: inherit::endpoints(count),
+            edges: inherit::edges(manifest),
             ring,
         };
-        let record = |c: &manifest::Component| Record { state: State::Waiting, child: None, policy: Policy::new(c.restart), deaths: 0 };
-        let records = manifest.components.iter().map(record).collect();
+        let vault = Vault::new(inherit::vault());
+        let record = |(n, c): (usize, &manifest::Component)| {
+            let until_ns = until(c);
+            let runs = board.pools.get(n).is_some_and(|&pool| inherit::runs(pool));
+            let state = if vault.is_inherited() { resume(vault.known(n), runs, until_ns) } else { State::Waiting };
+            Record { state, child: None, policy: Policy::new(c.restart), deaths: 0 }
+        };
+        let records: Vec<Record> = manifest.components.iter().enumerate().map(record).collect();
+        if vault.is_inherited() {
+            let running = records.iter().filter(|r| r.state == State::Up).count();
+            rt::warning!("a new process server takes over; {running} of {count} components run on");
+        }
+        vault.begin();
         let supervisor = Supervisor {
+            outcome: vault.outcome(),
+            vault,
             board,
             records,
             waiting: Vec::with_capacity(count),
-            outcome: None,
             line: String::with_capacity(report::LINE_BYTES),
         };
         supervisor.begin_fetching()?;
@@ -135,13 +144,17 @@ impl Supervisor {
         };
         if !missing.is_empty() {
             rt::info!("{}: not started: {missing}", said.name);
-            self.records[n].state = State::Absent;
+            self.set(n, State::Absent);
             return self.close(n);
         }
-        let until_ns = rt::clock::now_ns().saturating_add(u64::from(said.ready_within_ms) * NS_PER_MS);
+        // Something that a process server before this one left there.
+        if self.records[n].child.is_none() && inherit::runs(self.board.pools[n]) {
+            self.destroy(n);
+        }
+        let until_ns = until(said);
         match &said.program {
             Program::Root(path) => {
-                self.records[n].state = State::Fetching { until_ns };
+                self.set(n, State::Fetching { until_ns });
                 fetch::want(n, path);
             }
             Program::Bundle(span) => {
@@ -155,7 +168,7 @@ impl Supervisor {
         match self.board.launch(n, file) {
             Ok(child) => {
                 self.records[n].child = Some(child);
-                self.records[n].state = State::Starting { until_ns };
+                self.set(n, State::Starting { until_ns });
             }
             Err(problem) => self.failed(n, &problem),
         }
@@ -214,7 +227,7 @@ impl Supervisor {
                 let (code, kind) = (received.words[0], self.board.manifest.components[n].kind);
                 if code == 0 && kind == Kind::Oneshot {
                     self.destroy(n);
-                    self.records[n].state = State::Done;
+                    self.set(n, State::Done);
                     return;
                 }
                 self.dead(n, Death::Exit(code))
@@ -245,9 +258,21 @@ impl Supervisor {
         self.bury(n);
     }
 
+    fn set(&mut self, n: usize, state: State) {
+        self.records[n].state = state;
+        self.vault.keep(n, state);
+    }
+
+    /// Ends a component, also one that this process server did not start.
     fn destroy(&mut self, n: usize) {
         if let Some(child) = self.records[n].child.take() {
-            child.destroy();
+            return child.destroy();
+        }
+        if inherit::runs(self.board.pools[n]) {
+            match inherit::renew(n) {
+                Ok(pool) => self.board.pools[n] = pool,
+                Err(error) => rt::error!("{}: its pool stays: {error:?}", self.board.manifest.components[n].name),
+            }
         }
     }
 
@@ -256,9 +281,9 @@ impl Supervisor {
         self.records[n].deaths = self.records[n].deaths.saturating_add(1);
         let name = &self.board.manifest.components[n].name;
         match self.records[n].policy.died(rt::clock::now_ns()) {
-            Verdict::At(at_ns) => self.records[n].state = State::Delayed { at_ns },
+            Verdict::At(at_ns) => self.set(n, State::Delayed { at_ns }),
             Verdict::GiveUp(then) => {
-                self.records[n].state = State::GivenUp;
+                self.set(n, State::GivenUp);
                 rt::error!("{name}: given up after {} deaths", self.records[n].policy.deaths());
                 self.close(n);
                 if then == Then::Reboot {
@@ -285,6 +310,7 @@ impl Supervisor {
         }
         let Some(well) = outcome(self.records.iter().map(|r| r.state)) else { return };
         self.outcome = Some(well);
+        self.vault.keep_outcome(well);
         let facts = rt::start::facts();
         let word = if well { "ready" } else { "degraded" };
         let (version, slot, ms) = (&facts.version, facts.slot_name(), rt::clock::boot_ms());
@@ -299,11 +325,11 @@ impl Supervisor {
 impl Serve for Supervisor {
     fn ready(&mut self, client: Badge) -> Result<(), Error> {
         let n = usize::try_from(client.0).ok().and_then(|n| n.checked_sub(1)).ok_or(Error::Unknown)?;
-        let record = self.records.get_mut(n).ok_or(Error::Unknown)?;
         // A oneshot is up when its work is done, which only its end tells.
-        let kind = self.board.manifest.components.get(n).map(|c| c.kind);
-        if matches!(record.state, State::Starting { .. }) && kind == Some(Kind::Service) {
-            record.state = State::Up;
+        let kind = self.board.manifest.components.get(n).ok_or(Error::Unknown)?.kind;
+        let state = self.records.get(n).ok_or(Error::Unknown)?.state;
+        if matches!(state, State::Starting { .. }) && kind == Kind::Service {
+            self.set(n, State::Up);
         }
         Ok(())
     }
@@ -312,25 +338,9 @@ impl Serve for Supervisor {
     }
 }
 
-/// Who calls whom, with the buffers between them.
-fn edges(manifest: &'static Manifest, pool: Pool) -> sys::Result<Vec<Edge>> {
-    let mut edges = Vec::new();
-    let mut add = |client, interface: &str, length, pays: Pool| {
-        let Some((server, interface)) = manifest.server_of(interface) else { return Ok(()) };
-        let buffer = if length > 0 { Some((pays.create_memory(length)?, length)) } else { None };
-        edges.push(Edge { client, server, interface, buffer });
-        sys::Result::Ok(())
-    };
-    for (n, component) in manifest.components.iter().enumerate() {
-        for call in &component.calls {
-            add(Some(n), &call.interface, call.buffer_bytes, pool)?;
-        }
-    }
-    // Its own, which needs no grant: it starts what the manifest says, and the manifest says where from.
-    if manifest.components.iter().any(|c| matches!(c.program, Program::Root(_))) {
-        add(None, api_file::NAME, api_file::BUFFER_BYTES, Pool(start::POOL))?;
-    }
-    Ok(edges)
+/// When a component that starts now must have said that it is ready.
+fn until(said: &manifest::Component) -> u64 {
+    rt::clock::now_ns().saturating_add(u64::from(said.ready_within_ms) * NS_PER_MS)
 }
 
 /// A caller that is gone needs no answer.

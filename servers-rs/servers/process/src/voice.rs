@@ -7,12 +7,13 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use rt::log::Level;
 use rt::memory::Shared;
 use rt::sync::Mutex;
-use sys::{Memory, Notification, Pool, Rights, start};
+use sys::{Memory, Notification, Rights};
 
-/// What the log's server is granted.
+/// What the log's server is granted. It is root's, so it outlives this program, and lines in it do too.
 #[derive(Clone, Copy, Debug)]
 pub struct Ring {
     pub memory: Memory,
+    pub length_bytes: u64,
     pub bell: Notification,
 }
 
@@ -25,18 +26,14 @@ static VOICE: Mutex<Option<Voice>> = Mutex::new(None);
 /// Lines that found no room.
 static LOST: AtomicBool = AtomicBool::new(false);
 
-/// Makes the ring, if someone will read it.
-pub fn begin(has_server: bool) -> sys::Result<Option<Ring>> {
+/// Speaks into the ring from now on; `None`: there is no log server, and lines go to the debug console.
+pub fn begin(ring: Option<Ring>) -> sys::Result<()> {
     rt::log::set_sink(|_: Level, text| line(&["process: ", text]));
-    if !has_server {
-        return Ok(None);
+    if let Some(ring) = ring {
+        let shared = Shared::map(ring.memory, ring.length_bytes, Rights::READ | Rights::WRITE)?;
+        VOICE.with(|voice| *voice = Some(Voice { shared, bell: ring.bell }));
     }
-    let pool = Pool(start::POOL);
-    let memory = pool.create_memory(ring::MEMORY_BYTES)?;
-    let bell = pool.create_notification()?;
-    let shared = Shared::map(memory, ring::MEMORY_BYTES, Rights::READ | Rights::WRITE)?;
-    VOICE.with(|voice| *voice = Some(Voice { shared, bell }));
-    Ok(Some(Ring { memory, bell }))
+    Ok(())
 }
 
 /// One line, as it is.

@@ -23,6 +23,7 @@ pub const TESTS: &[Test] = &[
     Test { promise: "a log server that dies is restarted within a second and lines go on", run: log },
     Test { promise: "a driver that dies under the storage server ten times loses no read", run: ten_times },
     Test { promise: "who is no component cannot be ended", run: unknown },
+    Test { promise: "when the process server dies the others run on, and the new one looks after them", run: process },
 ];
 
 pub fn is_granted() -> bool {
@@ -139,4 +140,26 @@ fn ten_times() -> Found {
 fn unknown() -> Found {
     equal(supervisor()?.end(Text::clipped("nobody")), Err(api_supervisor::Error::Unknown))?;
     equal(supervisor()?.status(999).err(), Some(api_supervisor::Error::Unknown))
+}
+fn process() -> Found {
+    let mut files = Reader::new()?;
+    let before = must("reading", files.read(PATH))?;
+    let (endpoint, _) = must("the manifest", grant::call(api_assistant::NAME).ok_or("assistant is not granted"))?;
+    let mut assistant = api_assistant::Client(Channel(endpoint));
+    let born = must("calling", assistant.born())?;
+    let (file, _) = must("opening", files.files.open(Text::clipped(PATH)))?;
+    equal(supervisor()?.end(Text::clipped("process")), Err(api_supervisor::Error::Restarted))?;
+    // Nobody's memory, endpoint or open file was touched.
+    equal(files.files.read(file, 0, 16, 0), Ok(16))?;
+    for name in ["uart", "virtio-blk", "storage", "assistant"] {
+        equal(status(name)?.condition, Condition::Up)?;
+    }
+    equal(assistant.born(), Ok(born))?;
+    // What the old one started, the new one ends, hears of, and starts again.
+    end("virtio-blk")?;
+    equal(must("reading", files.read(PATH))? == before, true)?;
+    equal(assistant.fault(0), Err(api_assistant::Error::Restarted))?;
+    that(must("calling the new one", assistant.born())? > born, "it is the old one")?;
+    comes_back("virtio-blk")?;
+    equal(status("assistant")?.deaths, 1)
 }
