@@ -90,10 +90,8 @@ export async function run(program: string, args: readonly string[], options: Run
 export async function versionOf(program: string, args: readonly string[] = ['--version']): Promise<string | undefined> {
   try {
     const { stdout, stderr } = await run(program, args, { ok: 'any', timeoutMs: 20_000 });
-    return (stdout || stderr)
-      .split('\n')
-      .find((line) => line.trim() !== '')
-      ?.trim();
+    const lines = (stdout || stderr).split('\n').filter((line) => line.trim() !== '');
+    return (lines.find((line) => /\d\.\d/.test(line)) ?? lines[0])?.trim();
   } catch (error) {
     if (error instanceof UserError || error instanceof CommandError) return undefined;
     throw error;
