@@ -57,8 +57,8 @@ fn panic(info: &PanicInfo) -> ! {
     // A panic while one is reported would go round for ever.
     if !ONCE.swap(true, Ordering::Relaxed) {
         match info.location() {
-            Some(at) => crate::error!("panicked at {}:{}: {}", at.file(), at.line(), info.message()),
-            None => crate::error!("panicked: {}", info.message()),
+            Some(at) => crate::log::last_words(format_args!("panicked at {}:{}: {}", at.file(), at.line(), info.message())),
+            None => crate::log::last_words(format_args!("panicked: {}", info.message())),
         }
     }
     sys::thread_exit(EXIT_PANIC)

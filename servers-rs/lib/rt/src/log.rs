@@ -35,16 +35,27 @@ pub fn line(level: Level, arguments: Arguments<'_>) {
         Some((endpoint, _)) => {
             let _ = Client(crate::channel::Channel(endpoint)).write(level, Text::clipped(text.as_str()));
         }
-        None => debug(text.as_str()),
+        None => {
+            debug(text.as_str());
+        }
     }
 }
 
-/// To the kernel's console, with this program's name.
-fn debug(text: &str) {
+/// A line before the end. A program with a sink of its own may not live to see its line taken from there, so the
+/// kernel's console comes first, where there is one.
+pub fn last_words(arguments: Arguments<'_>) {
+    let mut text = Line::default();
+    let _ = text.write_fmt(arguments);
+    if SINK.load(Ordering::Acquire).is_null() || !debug(text.as_str()) {
+        line(Level::Error, format_args!("{}", text.as_str()));
+    }
+}
+
+/// To the kernel's console, with this program's name. False in production, which has no such operation.
+fn debug(text: &str) -> bool {
     let mut line = Line::default();
     let _ = write!(line, "{}: {text}", crate::start::startup().name);
-    // In production there is no such operation, and nobody to tell.
-    let _ = sys::debug_log(line.as_str().as_bytes().get(..DEBUG_BYTES.min(line.length)).unwrap_or(&[]));
+    sys::debug_log(line.as_str().as_bytes().get(..DEBUG_BYTES.min(line.length)).unwrap_or(&[])).is_ok()
 }
 /// Longest line of `Op::DebugLog`.
 const DEBUG_BYTES: usize = 256;
