@@ -19,7 +19,7 @@ mod trailer;
 mod verify;
 
 pub use keys::{KEYS_SECTION_BYTES, KEYS_SECTION_NAME, KeySet, KeysFault, TrustedKey};
-pub use layout::{Layout, TooSmall, TRAILER_BLOCKS, TRAILER_BYTES};
+pub use layout::{Layout, TRAILER_BLOCKS, TRAILER_BYTES, TooSmall};
 pub use refusal::{Check, Refusal};
 pub use release::{ARCHITECTURE, MAX_VERSION_BYTES, Node, Release};
 pub use trailer::{Trailer, TrailerFault};

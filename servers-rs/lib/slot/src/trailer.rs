@@ -32,13 +32,22 @@ pub struct Trailer {
 pub enum TrailerFault {
     Length,
     Magic,
-    Version { found: u32 },
-    HeaderLength { found: u32 },
+    Version {
+        found: u32,
+    },
+    HeaderLength {
+        found: u32,
+    },
     Digest,
     /// The commit or its metadata does not lie within the trailer, behind the header.
-    Range { offset: u32, length: u32 },
+    Range {
+        offset: u32,
+        length: u32,
+    },
     /// Commit and metadata together do not fit.
-    TooLarge { bytes: usize },
+    TooLarge {
+        bytes: usize,
+    },
 }
 
 impl fmt::Display for TrailerFault {
@@ -47,11 +56,20 @@ impl fmt::Display for TrailerFault {
             Self::Length => write!(f, "a trailer has {TRAILER_BYTES} bytes"),
             Self::Magic => write!(f, "there is no trailer: it would begin with FRslot01"),
             Self::Version { found } => write!(f, "trailer version {found}, known is {VERSION}"),
-            Self::HeaderLength { found } => write!(f, "header of {found} bytes, known is {HEADER_BYTES}"),
+            Self::HeaderLength { found } => {
+                write!(f, "header of {found} bytes, known is {HEADER_BYTES}")
+            }
             Self::Digest => write!(f, "the header does not have its digest"),
-            Self::Range { offset, length } => write!(f, "{length} bytes at {offset} do not lie within the trailer"),
+            Self::Range { offset, length } => write!(
+                f,
+                "{length} bytes at {offset} do not lie within the trailer"
+            ),
             Self::TooLarge { bytes } => {
-                write!(f, "commit and signature have {bytes} bytes, the trailer has room for {}", TRAILER_BYTES - BLOCK_BYTES)
+                write!(
+                    f,
+                    "commit and signature have {bytes} bytes, the trailer has room for {}",
+                    TRAILER_BYTES - BLOCK_BYTES
+                )
             }
         }
     }
@@ -63,7 +81,13 @@ impl Trailer {
     /// The trailer of a slot that is laid out like that.
     pub fn new(layout: &Layout, commit: Vec<u8>, commitmeta: Vec<u8>) -> Self {
         let image_bytes = layout.image_bytes();
-        Self { commit, commitmeta, image_bytes, verity_offset_bytes: image_bytes, verity_bytes: layout.hash_area_bytes() }
+        Self {
+            commit,
+            commitmeta,
+            image_bytes,
+            verity_offset_bytes: image_bytes,
+            verity_bytes: layout.hash_area_bytes(),
+        }
     }
 
     /// All 64 KiB.
@@ -77,10 +101,21 @@ impl Trailer {
         let commit_offset = BLOCK_BYTES;
         let mut bytes = Vec::with_capacity(TRAILER_BYTES);
         bytes.extend_from_slice(MAGIC);
-        for number in [VERSION, HEADER_BYTES as u32, commit_offset as u32, commit as u32, (commit_offset + commit) as u32, meta as u32] {
+        for number in [
+            VERSION,
+            HEADER_BYTES as u32,
+            commit_offset as u32,
+            commit as u32,
+            (commit_offset + commit) as u32,
+            meta as u32,
+        ] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        for number in [self.image_bytes, self.verity_offset_bytes, self.verity_bytes] {
+        for number in [
+            self.image_bytes,
+            self.verity_offset_bytes,
+            self.verity_bytes,
+        ] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         let digest = Sha256::digest(&bytes);
@@ -132,10 +167,15 @@ fn part(bytes: &[u8], offset: u32, length: u32) -> Result<Vec<u8>, TrailerFault>
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).and_then(|part| part.try_into().ok()).map_or(0, u32::from_le_bytes)
+    bytes
+        .get(at..at + 4)
+        .and_then(|part| part.try_into().ok())
+        .map_or(0, u32::from_le_bytes)
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_le_bytes)
+    bytes
+        .get(at..at + 8)
+        .and_then(|part| part.try_into().ok())
+        .map_or(0, u64::from_le_bytes)
 }
-

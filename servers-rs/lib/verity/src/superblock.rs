@@ -36,15 +36,26 @@ pub struct Superblock {
 pub enum SuperblockFault {
     Short,
     Signature,
-    Version { found: u32 },
+    Version {
+        found: u32,
+    },
     /// Only type 1 (salt before data) is supported.
-    HashType { found: u32 },
+    HashType {
+        found: u32,
+    },
     /// Only sha256 is supported.
     Algorithm,
     /// Only 4096 is supported.
-    BlockSize { data: u32, hash: u32 },
-    DataBlocks { found: u64 },
-    Salt { length: u16 },
+    BlockSize {
+        data: u32,
+        hash: u32,
+    },
+    DataBlocks {
+        found: u64,
+    },
+    Salt {
+        length: u16,
+    },
 }
 
 impl fmt::Display for SuperblockFault {
@@ -55,7 +66,9 @@ impl fmt::Display for SuperblockFault {
             Self::Version { found } => write!(f, "version {found}, known is 1"),
             Self::HashType { found } => write!(f, "hash type {found}, known is 1"),
             Self::Algorithm => write!(f, "algorithm is not sha256"),
-            Self::BlockSize { data, hash } => write!(f, "block sizes {data} and {hash}, known is 4096 for both"),
+            Self::BlockSize { data, hash } => {
+                write!(f, "block sizes {data} and {hash}, known is 4096 for both")
+            }
             Self::DataBlocks { found } => write!(f, "{found} data blocks cannot be"),
             Self::Salt { length } => write!(f, "salt of {length} bytes, at most {MAX_SALT_BYTES}"),
         }
@@ -68,12 +81,18 @@ impl Superblock {
     /// `None` if the salt is too long or the number of data blocks cannot be.
     pub fn new(uuid: [u8; 16], salt: &[u8], data_blocks: u64) -> Option<Self> {
         let geometry = Geometry::new(data_blocks)?;
-        (salt.len() <= MAX_SALT_BYTES).then(|| Self { uuid, salt: salt.to_vec(), geometry })
+        (salt.len() <= MAX_SALT_BYTES).then(|| Self {
+            uuid,
+            salt: salt.to_vec(),
+            geometry,
+        })
     }
 
     /// Reads the first 512 bytes of `bytes`. Padding is not looked at: nothing there is used.
     pub fn parse(bytes: &[u8]) -> Result<Self, SuperblockFault> {
-        let bytes = bytes.get(..SUPERBLOCK_BYTES).ok_or(SuperblockFault::Short)?;
+        let bytes = bytes
+            .get(..SUPERBLOCK_BYTES)
+            .ok_or(SuperblockFault::Short)?;
         if field::<8>(bytes, SIGNATURE)? != *MAGIC {
             return Err(SuperblockFault::Signature);
         }
@@ -95,14 +114,22 @@ impl Superblock {
             return Err(SuperblockFault::BlockSize { data, hash });
         }
         let data_blocks = u64::from_le_bytes(field(bytes, DATA_BLOCKS)?);
-        let geometry = Geometry::new(data_blocks).ok_or(SuperblockFault::DataBlocks { found: data_blocks })?;
+        let geometry =
+            Geometry::new(data_blocks).ok_or(SuperblockFault::DataBlocks { found: data_blocks })?;
         let length = u16::from_le_bytes(field(bytes, SALT_SIZE)?);
         let salt = usize::from(length);
         if salt > MAX_SALT_BYTES {
             return Err(SuperblockFault::Salt { length });
         }
-        let salt = bytes.get(SALT..SALT + salt).ok_or(SuperblockFault::Salt { length })?.to_vec();
-        Ok(Self { uuid: field(bytes, UUID)?, salt, geometry })
+        let salt = bytes
+            .get(SALT..SALT + salt)
+            .ok_or(SuperblockFault::Salt { length })?
+            .to_vec();
+        Ok(Self {
+            uuid: field(bytes, UUID)?,
+            salt,
+            geometry,
+        })
     }
 
     /// The whole hash block that holds the superblock.
@@ -115,16 +142,29 @@ impl Superblock {
         put(&mut block, ALGORITHM.0, b"sha256");
         put(&mut block, DATA_BLOCK_SIZE.0, &4096u32.to_le_bytes());
         put(&mut block, HASH_BLOCK_SIZE.0, &4096u32.to_le_bytes());
-        put(&mut block, DATA_BLOCKS.0, &self.geometry.data_blocks().to_le_bytes());
-        let salt = self.salt.get(..self.salt.len().min(MAX_SALT_BYTES)).unwrap_or_default();
+        put(
+            &mut block,
+            DATA_BLOCKS.0,
+            &self.geometry.data_blocks().to_le_bytes(),
+        );
+        let salt = self
+            .salt
+            .get(..self.salt.len().min(MAX_SALT_BYTES))
+            .unwrap_or_default();
         put(&mut block, SALT_SIZE.0, &(salt.len() as u16).to_le_bytes());
         put(&mut block, SALT, salt);
         block
     }
 }
 
-fn field<const N: usize>(bytes: &[u8], (from, to): (usize, usize)) -> Result<[u8; N], SuperblockFault> {
-    bytes.get(from..to).and_then(|part| part.try_into().ok()).ok_or(SuperblockFault::Short)
+fn field<const N: usize>(
+    bytes: &[u8],
+    (from, to): (usize, usize),
+) -> Result<[u8; N], SuperblockFault> {
+    bytes
+        .get(from..to)
+        .and_then(|part| part.try_into().ok())
+        .ok_or(SuperblockFault::Short)
 }
 
 /// All callers write inside the block: offsets are the constants above, lengths are bounded by the types.

@@ -27,8 +27,17 @@ struct Level {
 impl TreeBuilder {
     /// `salt` as in the superblock.
     pub fn new(geometry: Geometry, salt: &[u8]) -> Self {
-        let level = Level { bytes: Vec::with_capacity(BLOCK_BYTES), taken: 0 };
-        Self { geometry, salt: salt.to_vec(), levels: alloc::vec![level; geometry.levels()], pushed: 0, root: None }
+        let level = Level {
+            bytes: Vec::with_capacity(BLOCK_BYTES),
+            taken: 0,
+        };
+        Self {
+            geometry,
+            salt: salt.to_vec(),
+            levels: alloc::vec![level; geometry.levels()],
+            pushed: 0,
+            root: None,
+        }
     }
 
     /// Takes the next data block (a shorter one counts as zero-filled). `emit` gets each hash block that became full: its
@@ -54,7 +63,11 @@ impl TreeBuilder {
             return None;
         }
         for level in 0..self.levels.len() {
-            if self.levels.get(level).is_some_and(|level| !level.bytes.is_empty()) {
+            if self
+                .levels
+                .get(level)
+                .is_some_and(|level| !level.bytes.is_empty())
+            {
                 self.close(level, emit);
             }
         }
@@ -76,7 +89,9 @@ impl TreeBuilder {
 
     /// Zero-fills the level's block, hands it out and carries its digest up.
     fn close(&mut self, index: usize, emit: &mut dyn FnMut(u64, &Block)) {
-        let Some(level) = self.levels.get_mut(index) else { return };
+        let Some(level) = self.levels.get_mut(index) else {
+            return;
+        };
         let mut block = [0u8; BLOCK_BYTES];
         if let Some(front) = block.get_mut(..level.bytes.len()) {
             front.copy_from_slice(&level.bytes);

@@ -31,7 +31,10 @@ pub fn slot_name(text: &str) -> Result<String, String> {
 /// A file that was looked into.
 pub enum Found {
     /// It has a partition table that can be read.
-    Disk { input: Input, disk: Box<Disk> },
+    Disk {
+        input: Input,
+        disk: Box<Disk>,
+    },
     Slot(Input),
 }
 
@@ -39,11 +42,19 @@ impl Place {
     pub fn open(&self) -> Result<Found, Fault> {
         let mut input = Input::open(&self.image, false)?;
         if let Some(offset) = self.offset {
-            return Ok(Found::Slot(input.window(offset, self.length.unwrap_or(u64::MAX))?));
+            return Ok(Found::Slot(
+                input.window(offset, self.length.unwrap_or(u64::MAX))?,
+            ));
         }
         let disk = Disk::read(&mut input);
-        match (disk.table().is_ok(), disk.protective_mbr || self.slot.is_some()) {
-            (true, _) => Ok(Found::Disk { input, disk: Box::new(disk) }),
+        match (
+            disk.table().is_ok(),
+            disk.protective_mbr || self.slot.is_some(),
+        ) {
+            (true, _) => Ok(Found::Disk {
+                input,
+                disk: Box::new(disk),
+            }),
             (false, false) => Ok(Found::Slot(input)),
             (false, true) => Err(damaged(&disk)),
         }
@@ -53,25 +64,37 @@ impl Place {
     pub fn open_slot(&self) -> Result<Input, Fault> {
         match (self.open()?, &self.slot) {
             (Found::Slot(input), _) => Ok(input),
-            (Found::Disk { input, disk }, Some(name)) => window(&input, slot_entry(table(&disk)?, name)?),
-            (Found::Disk { .. }, None) => {
-                Err(Fault::input("slot/which", format!("{} is a disk: say which slot", self.image.display())).hint("--slot A or --slot B"))
+            (Found::Disk { input, disk }, Some(name)) => {
+                window(&input, slot_entry(table(&disk)?, name)?)
             }
+            (Found::Disk { .. }, None) => Err(Fault::input(
+                "slot/which",
+                format!("{} is a disk: say which slot", self.image.display()),
+            )
+            .hint("--slot A or --slot B")),
         }
     }
 }
 
 /// The table that counts.
 pub fn table(disk: &Disk) -> Result<&Table, Fault> {
-    disk.table().map(|(table, _)| table).map_err(|_| damaged(disk))
+    disk.table()
+        .map(|(table, _)| table)
+        .map_err(|_| damaged(disk))
 }
 
 /// The partition ROOT-A or ROOT-B, whatever its number.
 pub fn slot_entry<'a>(table: &'a Table, name: &str) -> Result<&'a Entry, Fault> {
     let label = format!("ROOT-{name}");
-    table.by_label(&label).filter(|entry| entry.type_guid == gpt::types::SLOT).ok_or_else(|| {
-        Fault::input("slot/missing", format!("the disk has no slot partition with the label {label}"))
-    })
+    table
+        .by_label(&label)
+        .filter(|entry| entry.type_guid == gpt::types::SLOT)
+        .ok_or_else(|| {
+            Fault::input(
+                "slot/missing",
+                format!("the disk has no slot partition with the label {label}"),
+            )
+        })
 }
 
 /// The bytes of a partition.
@@ -82,6 +105,9 @@ pub fn window(input: &Input, entry: &Entry) -> Result<Input, Fault> {
 fn damaged(disk: &Disk) -> Fault {
     match disk.table() {
         Err(error) => Fault::input("gpt/damaged", error.to_string()),
-        Ok(_) => Fault::ours("gpt/damaged", "the partition table was said to be damaged, but it is not"),
+        Ok(_) => Fault::ours(
+            "gpt/damaged",
+            "the partition table was said to be damaged, but it is not",
+        ),
     }
 }

@@ -13,9 +13,15 @@ pub enum Error {
     /// The superblock does not have its checksum.
     Checksum,
     /// The image needs something that this reader cannot do.
-    Unsupported { what: &'static str, value: u32 },
+    Unsupported {
+        what: &'static str,
+        value: u32,
+    },
     /// The image contradicts itself; `nid` is the inode at fault (0 for the superblock).
-    Corrupt { what: &'static str, nid: u64 },
+    Corrupt {
+        what: &'static str,
+        nid: u64,
+    },
     NotFound,
     NotADirectory,
     IsADirectory,
@@ -40,8 +46,13 @@ impl fmt::Display for Error {
             Self::Read(error) => write!(f, "{error}"),
             Self::NotErofs => write!(f, "there is no EROFS image"),
             Self::Checksum => write!(f, "the EROFS superblock does not have its checksum"),
-            Self::Unsupported { what, value } => write!(f, "the EROFS image has {what} {value:#x}, which is not supported"),
-            Self::Corrupt { what, nid } => write!(f, "the EROFS image is damaged: {what} of inode {nid}"),
+            Self::Unsupported { what, value } => write!(
+                f,
+                "the EROFS image has {what} {value:#x}, which is not supported"
+            ),
+            Self::Corrupt { what, nid } => {
+                write!(f, "the EROFS image is damaged: {what} of inode {nid}")
+            }
             Self::NotFound => write!(f, "no such file or directory"),
             Self::NotADirectory => write!(f, "not a directory"),
             Self::IsADirectory => write!(f, "is a directory"),

@@ -34,7 +34,10 @@ pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
     let plan = match (&arguments.slot, &arguments.set) {
         (Some(name), Some(set)) => {
             let entry = slot_entry(table(&disk)?, name)?;
-            let change = Change { index: entry.index, attributes: parse(set, entry.slot_attributes())? };
+            let change = Change {
+                index: entry.index,
+                attributes: parse(set, entry.slot_attributes())?,
+            };
             disk.set_attributes(&[change])
         }
         _ if arguments.repair => disk.repair(),
@@ -52,14 +55,17 @@ pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
             "offset_bytes": entry.first_lba * 512, "length_bytes": entry.sectors() * 512,
         })
     });
-    Ok(json!({ "ok": true, "slots": slots.collect::<Vec<_>>(), "copies_agree": !disk.needs_repair() }))
+    Ok(
+        json!({ "ok": true, "slots": slots.collect::<Vec<_>>(), "copies_agree": !disk.needs_repair() }),
+    )
 }
 
 fn parse(text: &str, old: SlotAttributes) -> Result<SlotAttributes, Fault> {
     let (mut priority, mut tries, mut successful) = (old.priority(), old.tries(), old.successful());
     for part in text.split(',') {
         let fault = || {
-            Fault::input("attributes/set", format!("{part:?} sets nothing")).hint("priority=0..15, tries=0..15, successful=0|1, with commas between them")
+            Fault::input("attributes/set", format!("{part:?} sets nothing"))
+                .hint("priority=0..15, tries=0..15, successful=0|1, with commas between them")
         };
         let (name, value) = part.split_once('=').ok_or_else(fault)?;
         let value: u8 = value.parse().map_err(|_| fault())?;
@@ -70,5 +76,6 @@ fn parse(text: &str, old: SlotAttributes) -> Result<SlotAttributes, Fault> {
             _ => return Err(fault()),
         }
     }
-    SlotAttributes::new(priority, tries, successful).map_err(|error| Fault::input("attributes/set", error.to_string()))
+    SlotAttributes::new(priority, tries, successful)
+        .map_err(|error| Fault::input("attributes/set", error.to_string()))
 }
