@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! Call and ReplyReceive when nothing stands in the way: a short message without capabilities to a thread that waits
-//! for it, on this CPU, with nobody of equal importance ready. Straight from one thread's registers to the other's.
+//! Call and ReplyReceive when nothing stands in the way: a message without capabilities to a thread that waits for it, on this CPU, with nobody of equal importance ready. Straight from one thread's registers to the other's.
 //!
 //! Everything here does what `ipc` and `schedule` do, less of it; a test compares the two. Checks come first and change
 //! nothing: `None` leaves the call to the long way.
@@ -12,10 +11,10 @@ use crate::Kernel;
 use crate::alarm::NEVER;
 use crate::objects::{Endpoint, Outgoing, ReplyRight, Server, State, Table, Thread};
 use abi::handle::Handle;
-use abi::message::REGISTER_WORDS;
+use abi::message::{MAX_WORDS, REGISTER_WORDS, Tag};
 use abi::op::Op;
 use abi::right::{Kind, Rights};
-use machine::memory::Ref;
+use machine::memory::{Frame, Ref};
 use machine::registers::Registers;
 
 const CALL: u64 = Op::Call as u64;
@@ -33,10 +32,10 @@ impl Kernel {
     }
 
     /// The running thread and the endpoint that its handle names with that right.
-    #[inline]
+    #[inline(always)]
     fn fast_endpoint(&self, cpu: usize, r: &Registers, right: Rights) -> Option<(Ref<Thread>, Ref<Endpoint>, u64)> {
-        // A tag's low half: a word count that fits in registers, no capabilities, nothing invalid.
-        if r.rsi as u32 > REGISTER_WORDS as u32 {
+        // A tag's low half: a word count, no capabilities, nothing invalid.
+        if r.rsi as u32 > MAX_WORDS as u32 {
             return None;
         }
         let c = &self.cpus[cpu];
@@ -56,11 +55,21 @@ impl Kernel {
         Some((thread, Ref::from_raw(slot.object)?, slot.badge))
     }
 
+    /// The buffers through which the words beyond the fourth travel, if there are any; `None` if one is missing.
+    #[inline(always)]
+    fn fast_buffers(&self, r: &Registers, from: Ref<Thread>, to: Ref<Thread>) -> Option<Option<(Frame, Frame)>> {
+        if Tag(r.rsi).words() <= REGISTER_WORDS {
+            return Some(None);
+        }
+        Some(Some((self.buffer(from)?, self.buffer(to)?)))
+    }
+
     #[inline(never)]
     fn fast_call(&mut self, cpu: usize, r: &mut Registers) -> Option<()> {
         let (caller, endpoint, badge) = self.fast_endpoint(cpu, r, Rights::WRITE)?;
+        let server = self.endpoints.get(endpoint)?.receivers.front()?;
+        let buffers = self.fast_buffers(r, caller, server)?;
         let e = self.endpoints.get_mut(endpoint)?;
-        let server = e.receivers.front()?;
         let (c, s) = self.threads.get_two(caller, server)?;
         let priority = c.effective_priority();
         let here = s.affinity.is_none_or(|a| a == cpu);
@@ -82,6 +91,9 @@ impl Kernel {
         c.registers.keep(r);
         r.take(&s.registers);
         (r.rax, r.rdi) = (0, badge);
+        if let Some((from, to)) = buffers {
+            self.frames.copy_user_words(from, to, REGISTER_WORDS, Tag(r.rsi).words());
+        }
         if alone {
             e.receivers.clear();
         } else {
@@ -94,11 +106,12 @@ impl Kernel {
     #[inline(never)]
     fn fast_reply_receive(&mut self, cpu: usize, r: &mut Registers) -> Option<()> {
         let (server, endpoint, _) = self.fast_endpoint(cpu, r, Rights::READ)?;
+        let right = self.threads.get(server)?.reply?;
+        let buffers = self.fast_buffers(r, server, right.caller)?;
         let e = self.endpoints.get_mut(endpoint)?;
         if !e.senders.is_empty() || !(e.server == Server::One(server) || e.server == Server::Several) {
             return None;
         }
-        let right = self.threads.get(server)?.reply?;
         let (s, c) = self.threads.get_two(server, right.caller)?;
         if !matches!(c.state, State::Replying(_)) || c.reply_number != right.number || c.outgoing != Outgoing::Call {
             return None;
@@ -122,6 +135,9 @@ impl Kernel {
         s.registers.keep(r);
         r.take(&c.registers);
         (r.rax, r.rdi) = (0, 0);
+        if let Some((from, to)) = buffers {
+            self.frames.copy_user_words(from, to, REGISTER_WORDS, Tag(r.rsi).words());
+        }
         if e.receivers.is_empty() {
             e.receivers.fill(server);
         } else {

@@ -124,10 +124,16 @@ impl Kernel {
     /// goes on with.
     #[inline]
     pub fn enter(&mut self, cpu: usize, from_user: bool, event: Event, registers: &mut Registers) -> Next {
-        if event == Event::Syscall && self.may_be_fast() && self.fast(cpu, registers).is_some() {
+        if event == Event::Syscall { self.enter_call(cpu, registers) } else { self.enter_long(cpu, from_user, event, registers) }
+    }
+
+    /// As [`Kernel::enter`], for a system call.
+    #[inline]
+    pub fn enter_call(&mut self, cpu: usize, registers: &mut Registers) -> Next {
+        if self.may_be_fast() && self.fast(cpu, registers).is_some() {
             return Next::User;
         }
-        self.enter_long(cpu, from_user, event, registers)
+        self.enter_long(cpu, true, Event::Syscall, registers)
     }
 
     #[cfg(test)]

@@ -23,7 +23,7 @@ mod bare {
         // SAFETY: 1. `entry.s` comes here once, with what the loader or `pvh` gave, in the state that `abi` describes.
         let boot = unsafe { machine::boot(boot_info, settings) };
         KERNEL.set(kernel::start(boot_to_start(boot)));
-        machine::run(enter)
+        machine::run(enter, system_call)
     }
 
     fn settings(bundle: &[u8]) -> Option<Settings> {
@@ -53,6 +53,10 @@ mod bare {
 
     fn enter(cpu: usize, from_user: bool, event: Event, registers: &mut Registers) -> Next {
         KERNEL.with(|kernel| kernel.enter(cpu, from_user, event, registers))
+    }
+
+    fn system_call(cpu: usize, registers: &mut Registers) -> Next {
+        KERNEL.with(|kernel| kernel.enter_call(cpu, registers))
     }
 
     #[panic_handler]

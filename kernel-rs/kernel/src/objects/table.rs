@@ -107,7 +107,7 @@ impl Table {
     }
 
     /// What a handle names, if its slot is in that life and not empty.
-    #[inline]
+    #[inline(always)]
     pub fn present(&self, handle: Handle) -> Option<&Slot> {
         let slot = self.slots.get(handle.index())?;
         (slot.generation as u32 == handle.generation() && slot.kind != Kind::Null).then_some(slot)

@@ -38,6 +38,10 @@ fn step(p: &mut Pair, what: u64, a: u64, b: u64) {
     let endpoint = p.endpoints[(a & 1) as usize];
     let tag = Tag::new(a as u32 >> 8, (b % 7) as usize, 0).0;
     let busy = p.w.kernel.cpus[1].current.is_some();
+    if busy {
+        let buffer = p.w.buffer(1);
+        (4..7).for_each(|n| p.w.kernel.frames.write_user_word(buffer, n * 8, a ^ n as u64));
+    }
     match what {
         0..6 if busy => drop(p.w.call(1, Op::Call, endpoint, &[tag, a, b, a ^ b, 9])),
         6..13 if busy => drop(p.w.call(1, Op::ReplyReceive, endpoint, &[tag, b, a, 3, a & b])),
@@ -56,12 +60,14 @@ fn step(p: &mut Pair, what: u64, a: u64, b: u64) {
     }
 }
 
-fn state(p: &mut Pair) -> (Option<machine::memory::Ref<crate::objects::Thread>>, [u64; 11]) {
+fn state(p: &mut Pair) -> (Option<machine::memory::Ref<crate::objects::Thread>>, [u64; 14]) {
     let current = p.w.kernel.cpus[1].current;
+    let word = |n: usize| current.map_or(0, |_| p.w.kernel.frames.read_user_word(p.w.buffer(1), n * 8));
+    let buffer = [word(4), word(5), word(6)];
     let r = p.w.registers(1);
     // Without a thread the CPU's registers mean nothing; of a system call, those of the call count.
-    let registers = [r.rax, r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9, r.rip, r.rsp, r.rbx, r.r12];
-    (current, if current.is_some() { registers } else { [0; 11] })
+    let registers = [r.rax, r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9, r.rip, r.rsp, r.rbx, r.r12, buffer[0], buffer[1], buffer[2]];
+    (current, if current.is_some() { registers } else { [0; 14] })
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl<T: Copy> Array<T> {
         self.length == 0
     }
 
-    #[inline]
+    #[inline(always)]
     fn place(&self, n: u32) -> Option<*mut T> {
         if n >= self.length {
             return None;
@@ -100,6 +100,7 @@ impl<T: Copy> Array<T> {
         Some(unsafe { elements.add((n % Self::PER_PAGE) as usize) })
     }
 
+    #[inline(always)]
     pub fn get(&self, n: u32) -> Option<&T> {
         // SAFETY: 1. `place`; 2. every element was written by `new`; 3. `self` is borrowed.
         self.place(n).map(|p| unsafe { &*p })

@@ -274,9 +274,9 @@ impl Frames {
     /// Copies bytes out of a user frame. User code may write to it meanwhile; the bytes are then any mix.
     pub fn read_user(&self, frame: Frame, offset: usize, bytes: &mut [u8]) {
         let from = self.user_pointer(frame, offset, bytes.len());
-        // SAFETY: 1. `user_pointer` checked frame and bounds; 2. no Rust reference to user frames exists; 3. volatile
-        // reads of single bytes, since another CPU may write them.
         for (n, byte) in bytes.iter_mut().enumerate() {
+            // SAFETY: 1. `user_pointer` checked frame and bounds; 2. no Rust reference to user frames exists; 3. volatile
+            // reads of single bytes, since another CPU may write them.
             *byte = unsafe { from.add(n).read_volatile() };
         }
     }

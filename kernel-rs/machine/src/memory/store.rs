@@ -113,6 +113,7 @@ impl<T> Store<T> {
     }
 
     /// The cell, if the frame is one of this store's slabs; it may be free.
+    #[inline(always)]
     fn cell(&self, frame: u32, cell: u32) -> Option<*mut Cell<T>> {
         if cell >= Self::CELLS || !self.view.has_tag(frame, self.tag) {
             return None;
@@ -122,12 +123,14 @@ impl<T> Store<T> {
         Some(unsafe { self.view.pointer_unchecked(frame).add(offset) } as *mut Cell<T>)
     }
 
+    #[inline(always)]
     fn live(&self, r: Ref<T>) -> Option<*mut Cell<T>> {
         let cell = self.cell(r.frame, r.cell)?;
         // SAFETY: 1. a slab's cells have a valid `id` from `take` (zeroed) on; 2. `self` is borrowed.
         (unsafe { (*cell).id } == r.id.get()).then_some(cell)
     }
 
+    #[inline(always)]
     pub fn get(&self, r: Ref<T>) -> Option<&T> {
         // SAFETY: 1. a cell with a non-zero id holds a value (`create`); 2. only this store reaches frames with its tag,
         // and it is borrowed for as long as the reference lives.
@@ -142,12 +145,14 @@ impl<T> Store<T> {
         Some(Ref { frame, cell, id, of: PhantomData })
     }
 
+    #[inline(always)]
     pub fn get_mut(&mut self, r: Ref<T>) -> Option<&mut T> {
         // SAFETY: as `get`; 3. borrowed mutably.
         self.live(r).map(|cell| unsafe { (*cell).value.assume_init_mut() })
     }
 
     /// Two different objects at once; `None` if they are the same or one is gone.
+    #[inline(always)]
     pub fn get_two(&mut self, a: Ref<T>, b: Ref<T>) -> Option<(&mut T, &mut T)> {
         let (x, y) = (self.live(a)?, self.live(b)?);
         // SAFETY: as `get_mut`; 4. two different cells do not overlap.

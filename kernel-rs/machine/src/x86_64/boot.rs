@@ -36,6 +36,7 @@ static mut INFO: core::mem::MaybeUninit<BootInfo> = core::mem::MaybeUninit::unin
 static INFO_READY: AtomicBool = AtomicBool::new(false);
 
 /// Where this system came from, as soon as it is known.
+#[allow(clippy::deref_addrof)]
 pub fn origin() -> Option<&'static Origin> {
     // SAFETY: 1. written once before INFO_READY, only read since.
     INFO_READY.load(Acquire).then(|| unsafe { &(*(&raw const INFO)).assume_init_ref().origin })

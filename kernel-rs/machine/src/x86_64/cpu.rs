@@ -145,7 +145,7 @@ pub fn protect() {
 }
 
 /// Takes what the running thread has in the CPU.
-#[inline]
+#[inline(always)]
 pub fn save_user(state: &mut UserState) {
     // SAFETY: 1. `fpu` is 512 bytes at a multiple of 16; 2. between the two swapgs nothing uses GS (one asm block,
     // interrupts off; an NMI does not use it); 3. FSGSBASE was probed.
@@ -158,7 +158,7 @@ pub fn save_user(state: &mut UserState) {
 }
 
 /// Puts a thread's state into the CPU. The bases are canonical: they came from the CPU or were checked.
-#[inline]
+#[inline(always)]
 pub fn load_user(state: &UserState) {
     // SAFETY: 1. `fpu` was written by FXSAVE or is the initial image, so no reserved bit of MXCSR is set; 2. as
     // `save_user`; 3. without FSGSBASE user code cannot change the bases, and they are user addresses.

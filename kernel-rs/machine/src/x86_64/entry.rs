@@ -16,7 +16,11 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// leaves the registers to go on with.
 pub type Handler = fn(usize, bool, Event, &mut Registers) -> Next;
 
+/// The kernel for a system call, the most frequent way in: the CPU's number and the registers.
+pub type SystemCall = fn(usize, &mut Registers) -> Next;
+
 static HANDLER: AtomicUsize = AtomicUsize::new(0);
+static SYSTEM_CALL: AtomicUsize = AtomicUsize::new(0);
 
 global_asm!(
     r#"
@@ -164,7 +168,8 @@ pub fn syscall_address() -> u64 {
 }
 
 /// Runs the kernel on this CPU, for ever.
-pub fn run(handler: Handler) -> ! {
+pub fn run(handler: Handler, system_call: SystemCall) -> ! {
+    SYSTEM_CALL.store(system_call as usize, Relaxed);
     HANDLER.store(handler as usize, Relaxed);
     super::smp::release();
     start_running()
@@ -215,7 +220,11 @@ fn interrupt(vector: u8) -> Event {
 /// As [`enter`], for the most frequent way in.
 extern "C" fn enter_syscall(frame: &mut Registers) -> u64 {
     answer();
-    dispatch(true, Event::Syscall, frame)
+    let address = SYSTEM_CALL.load(Relaxed);
+    // SAFETY: 1. `run` stored a `SystemCall` before any user code ran, and nobody stores anything else.
+    let handler = unsafe { core::mem::transmute::<usize, SystemCall>(address) };
+    let next = handler(this().index.load(Relaxed), frame);
+    leave(next, frame)
 }
 
 extern "C" fn first(frame: &mut Registers) -> u64 {
@@ -226,7 +235,12 @@ fn dispatch(from_user: bool, event: Event, frame: &mut Registers) -> u64 {
     let address = HANDLER.load(Relaxed);
     // SAFETY: 1. `run` stored a `Handler` before any CPU came here, and nobody stores anything else.
     let handler = unsafe { core::mem::transmute::<usize, Handler>(address) };
-    match handler(this().index.load(Relaxed), from_user, event, frame) {
+    let next = handler(this().index.load(Relaxed), from_user, event, frame);
+    leave(next, frame)
+}
+
+fn leave(next: Next, frame: &mut Registers) -> u64 {
+    match next {
         Next::User => {
             frame.confine();
             (frame.vector == SYSCALL) as u64

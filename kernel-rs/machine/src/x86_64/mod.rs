@@ -23,7 +23,7 @@ pub use boot::{Boot, Settings, boot, pvh_boot_info};
 pub use clock::{now_ns, set_timer};
 pub use console::{enable as enable_console, print};
 pub use cpu::{load_user, save_user, set_fs_base, switch_user};
-pub use entry::{Handler, run};
+pub use entry::{Handler, SystemCall, run};
 pub use fatal::{panic, set_symbols};
 pub use per_cpu::{KernelLock, activate, activate_kernel, has_user_space, kick};
 pub(crate) use kernel_space::kernel_root_entry;

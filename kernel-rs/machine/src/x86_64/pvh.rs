@@ -37,6 +37,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// Physical address of the `BootInfo` made from the start info at that physical address.
+#[allow(clippy::deref_addrof)]
 pub fn boot_info(start_info: u64) -> u64 {
     // SAFETY: 1. called once, before any other CPU runs: the only reference to INFO.
     let info = unsafe { &mut *(&raw mut INFO) };

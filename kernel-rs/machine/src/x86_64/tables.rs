@@ -66,6 +66,7 @@ fn exception_stack(vector: usize) -> u64 {
 }
 
 /// Fills the vectors that all CPUs share.
+#[allow(clippy::needless_range_loop)]
 pub fn init_vectors() {
     for n in 0..256 {
         let at = entry::stub(n);
