@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! Call and ReplyReceive when nothing stands in the way: a message without capabilities to a thread that waits for it, on this CPU, with nobody of equal importance ready. Straight from one thread's registers to the other's.
+//! Call and ReplyReceive when nothing stands in the way: a message without capabilities to a thread that waits for it,
+//! on this CPU, with nobody of equal importance ready. Straight from one thread's registers to the other's.
 //!
 //! Everything here does what `ipc` and `schedule` do, less of it; a test compares the two. Checks come first and change
 //! nothing: `None` leaves the call to the long way.
