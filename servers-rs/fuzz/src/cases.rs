@@ -22,64 +22,34 @@ pub fn gpt(data: &[u8]) {
     let Ok((table, _)) = found.table() else {
         return;
     };
-    let slots: Vec<_> = table
-        .slots()
-        .iter()
-        .map(|entry| entry.slot_attributes())
-        .collect();
-    assert_eq!(
-        gpt::choose(&slots),
-        gpt::candidates(&slots).first().copied()
-    );
+    let slots: Vec<_> = table.slots().iter().map(|entry| entry.slot_attributes()).collect();
+    assert_eq!(gpt::choose(&slots), gpt::candidates(&slots).first().copied());
     let attributes = gpt::SlotAttributes::new(15, 15, true).unwrap();
     for entry in table.entries() {
-        let Ok(writes) = found.set_attributes(&[gpt::Change {
-            index: entry.index,
-            attributes,
-        }]) else {
+        let Ok(writes) = found.set_attributes(&[gpt::Change { index: entry.index, attributes }]) else {
             continue;
         };
         for write in &writes {
             let last = write.lba + (write.bytes.len() as u64).div_ceil(512) - 1;
-            assert!(
-                write.lba > 0 && last < disk.len() as u64 / 512,
-                "a write outside of the disk"
-            );
-            let hit = table
-                .entries()
-                .iter()
-                .find(|entry| write.lba <= entry.last_lba && last >= entry.first_lba);
+            assert!(write.lba > 0 && last < disk.len() as u64 / 512, "a write outside of the disk");
+            let hit = table.entries().iter().find(|entry| write.lba <= entry.last_lba && last >= entry.first_lba);
             assert!(hit.is_none(), "a write into a partition");
             disk[write.lba as usize * 512..][..write.bytes.len()].copy_from_slice(&write.bytes);
         }
         let after = gpt::Disk::read(&mut Memory(&disk));
         assert!(!after.needs_repair(), "a change left the copies different");
         let (table, _) = after.table().unwrap();
-        assert_eq!(
-            table
-                .entries()
-                .iter()
-                .find(|one| one.index == entry.index)
-                .unwrap()
-                .slot_attributes(),
-            attributes
-        );
+        assert_eq!(table.entries().iter().find(|one| one.index == entry.index).unwrap().slot_attributes(), attributes);
         return;
     }
 }
 
 fn seal(disk: &mut [u8]) {
-    let number = |disk: &[u8], at: usize| {
-        disk.get(at..at + 4).map_or(0, |bytes| {
-            u32::from_le_bytes(bytes.try_into().unwrap()) as usize
-        })
-    };
+    let number =
+        |disk: &[u8], at: usize| disk.get(at..at + 4).map_or(0, |bytes| u32::from_le_bytes(bytes.try_into().unwrap()) as usize);
     let length = number(disk, 592).saturating_mul(number(disk, 596));
     let start = number(disk, 584).saturating_mul(512);
-    let entries = start
-        .checked_add(length)
-        .and_then(|end| disk.get(start..end))
-        .map_or(0, gpt::crc32);
+    let entries = start.checked_add(length).and_then(|end| disk.get(start..end)).map_or(0, gpt::crc32);
     if disk.len() < 1024 {
         return;
     }
@@ -109,16 +79,9 @@ pub fn erofs(data: &[u8]) {
         if steps > 500 {
             break;
         }
-        let _ = (
-            reader.xattrs(&inode),
-            reader.symlink(&inode),
-            inode.device(),
-        );
+        let _ = (reader.xattrs(&inode), reader.symlink(&inode), inode.device());
         let mut out = [0; 5000];
-        let _ = (
-            reader.read(&inode, 0, &mut out),
-            reader.read(&inode, inode.size.saturating_sub(100), &mut out),
-        );
+        let _ = (reader.read(&inode, 0, &mut out), reader.read(&inode, inode.size.saturating_sub(100), &mut out));
         if depth > 8 {
             continue;
         }
@@ -127,10 +90,7 @@ pub fn erofs(data: &[u8]) {
             let Ok((entries, next)) = reader.list(&inode, at, 50) else {
                 break;
             };
-            assert!(
-                next.is_none_or(|next| next > at),
-                "listing goes round in circles"
-            );
+            assert!(next.is_none_or(|next| next > at), "listing goes round in circles");
             for entry in entries {
                 let _ = reader.lookup(&inode, &entry.name);
                 if let Ok(child) = reader.inode(entry.nid) {
@@ -150,38 +110,18 @@ pub fn verity(data: &[u8]) {
     let Ok(superblock) = Superblock::parse(data) else {
         return;
     };
-    assert_eq!(
-        Superblock::parse(&superblock.to_block()).as_ref(),
-        Ok(&superblock)
-    );
+    assert_eq!(Superblock::parse(&superblock.to_block()).as_ref(), Ok(&superblock));
     let geometry = superblock.geometry;
     let mut bytes = data.get(512..).unwrap_or_default().to_vec();
     bytes.truncate(1 << 20);
     bytes.resize(bytes.len().next_multiple_of(BLOCK_BYTES), 0);
-    let Some(mut reader) = Verified::new(
-        Memory(&bytes),
-        geometry,
-        &superblock.salt,
-        [0; 32],
-        geometry.data_blocks(),
-    ) else {
+    let Some(mut reader) = Verified::new(Memory(&bytes), geometry, &superblock.salt, [0; 32], geometry.data_blocks()) else {
         return;
     };
     let mut out = [1; BLOCK_BYTES];
-    for block in [
-        0,
-        geometry.data_blocks() - 1,
-        geometry.data_blocks(),
-        u64::MAX,
-    ] {
-        assert!(
-            reader.read_blocks(block, &mut out).is_err(),
-            "nothing has an all-zero digest"
-        );
-        assert!(
-            out.iter().all(|byte| *byte == 0),
-            "unverified bytes came out"
-        );
+    for block in [0, geometry.data_blocks() - 1, geometry.data_blocks(), u64::MAX] {
+        assert!(reader.read_blocks(block, &mut out).is_err(), "nothing has an all-zero digest");
+        assert!(out.iter().all(|byte| *byte == 0), "unverified bytes came out");
     }
 }
 
@@ -200,10 +140,7 @@ pub fn ostree(data: &[u8]) {
     if let Ok((header, size, start)) = FileHeader::parse_archive_prefix(data) {
         assert!(start <= data.len());
         let prefix = header.archive_prefix(size);
-        assert_eq!(
-            FileHeader::parse_archive_prefix(&prefix),
-            Ok((header, size, prefix.len()))
-        );
+        assert_eq!(FileHeader::parse_archive_prefix(&prefix), Ok((header, size, prefix.len())));
     }
     let _ = ostree::signatures(data);
     // The first bytes up to a zero as a type, the rest as a value of it.
@@ -216,14 +153,7 @@ pub fn ostree(data: &[u8]) {
 }
 
 fn look_into(view: View<'_>, depth: usize) {
-    let _ = (
-        view.bool(),
-        view.u32(),
-        view.u64(),
-        view.text(),
-        view.bytes(),
-        view.lookup("version", 100),
-    );
+    let _ = (view.bool(), view.u32(), view.u64(), view.text(), view.bytes(), view.lookup("version", 100));
     if depth > 6 {
         return;
     }
@@ -231,65 +161,33 @@ fn look_into(view: View<'_>, depth: usize) {
         look_into(inner, depth + 1);
     }
     if let Ok(elements) = view.elements(200) {
-        elements
-            .flatten()
-            .for_each(|element| look_into(element, depth + 1));
+        elements.flatten().for_each(|element| look_into(element, depth + 1));
     }
-    (0..8)
-        .filter_map(|index| view.member(index).ok())
-        .for_each(|member| look_into(member, depth + 1));
+    (0..8).filter_map(|index| view.member(index).ok()).for_each(|member| look_into(member, depth + 1));
 }
 
 /// Three things in one: a section of keys; a trailer; and a commit that the known key has signed, in a slot of its own.
 pub fn slot(data: &[u8]) {
     if let Ok(keys) = KeySet::from_section(data) {
-        assert_eq!(
-            keys.to_section()
-                .map(|section| KeySet::from_section(&section)),
-            Ok(Ok(keys))
-        );
+        assert_eq!(keys.to_section().map(|section| KeySet::from_section(&section)), Ok(Ok(keys)));
     }
     let mut bytes = data.to_vec();
     bytes.resize(TRAILER_BYTES, 0);
     if let Ok(trailer) = Trailer::parse(&bytes) {
         // What the header says of sizes is compared with the commit later, so any will do here.
-        assert_eq!(
-            trailer.to_bytes().map(|bytes| Trailer::parse(&bytes)),
-            Ok(Ok(trailer))
-        );
+        assert_eq!(trailer.to_bytes().map(|bytes| Trailer::parse(&bytes)), Ok(Ok(trailer)));
     }
     let pair = KeyPair::from_seed(Seed::new([1; 32]));
-    let key = TrustedKey {
-        public: *pair.pk,
-        development: false,
-        revoked: false,
-        not_after_s: 0,
-    };
-    let keys = KeySet {
-        minimal_rollback_index: 0,
-        keys: vec![key],
-    };
-    let policy = Policy {
-        keys: &keys,
-        now_s: 0,
-        minimal_rollback_index: 0,
-    };
-    assert!(
-        slot::verify(Memory(&bytes), &policy).is_err(),
-        "nobody has signed this"
-    );
+    let key = TrustedKey { public: *pair.pk, development: false, revoked: false, not_after_s: 0 };
+    let keys = KeySet { minimal_rollback_index: 0, keys: vec![key] };
+    let policy = Policy { keys: &keys, now_s: 0, minimal_rollback_index: 0 };
+    assert!(slot::verify(Memory(&bytes), &policy).is_err(), "nobody has signed this");
     if data.is_empty() || data.len() > 4096 {
         return;
     }
     let signature = *pair.sk.sign(data, None);
     let layout = Layout::plan(32, 4).unwrap();
-    let trailer = Trailer::new(
-        &layout,
-        data.to_vec(),
-        ostree::signed_metadata(&[signature]),
-    )
-    .to_bytes()
-    .unwrap();
+    let trailer = Trailer::new(&layout, data.to_vec(), ostree::signed_metadata(&[signature])).to_bytes().unwrap();
     let mut image = vec![0; (32 * BLOCK_BYTES) - TRAILER_BYTES];
     image.extend(trailer);
     if let Ok(slot) = slot::verify(Memory(&image), &policy) {

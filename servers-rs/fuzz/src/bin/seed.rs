@@ -17,69 +17,36 @@ fn main() {
 }
 
 fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
-    let meta = DirMeta {
-        uid: 1,
-        gid: 2,
-        mode: 0o040755,
-        xattrs: vec![("user.a".into(), vec![1])],
-    };
+    let meta = DirMeta { uid: 1, gid: 2, mode: 0o040755, xattrs: vec![("user.a".into(), vec![1])] };
     let tree = DirTree {
         files: vec![("a".into(), ObjectId([1; 32]))],
         directories: vec![("d".into(), ObjectId([2; 32]), ObjectId([3; 32]))],
     };
-    let file = FileHeader {
-        mode: 0o100644,
-        ..FileHeader::default()
-    };
+    let file = FileHeader { mode: 0o100644, ..FileHeader::default() };
     let keys = KeySet {
         minimal_rollback_index: 3,
-        keys: vec![TrustedKey {
-            public: [5; 32],
-            development: true,
-            revoked: false,
-            not_after_s: 9,
-        }],
+        keys: vec![TrustedKey { public: [5; 32], development: true, revoked: false, not_after_s: 9 }],
     };
-    let commit = release()
-        .to_commit(7, ObjectId([1; 32]), ObjectId([2; 32]))
-        .to_bytes();
-    let trailer = Trailer::new(
-        &Layout::plan(32, 4).expect("a layout"),
-        commit.clone(),
-        signed_metadata(&[[7; 64]]),
-    )
-    .to_bytes()
-    .expect("a trailer");
+    let commit = release().to_commit(7, ObjectId([1; 32]), ObjectId([2; 32])).to_bytes();
+    let trailer = Trailer::new(&Layout::plan(32, 4).expect("a layout"), commit.clone(), signed_metadata(&[[7; 64]]))
+        .to_bytes()
+        .expect("a trailer");
     vec![
         ("gpt", "disk", [&[1], &disk()[..]].concat()),
         ("erofs", "image", image()),
         (
             "verity",
             "superblock",
-            [
-                &Superblock::new([1; 16], &[2; 32], 2)
-                    .expect("a superblock")
-                    .to_block()[..512],
-                &[0; 3 * 4096],
-            ]
-            .concat(),
+            [&Superblock::new([1; 16], &[2; 32], 2).expect("a superblock").to_block()[..512], &[0; 3 * 4096]].concat(),
         ),
         ("ostree", "commit", commit.clone()),
         ("ostree", "commitmeta", signed_metadata(&[[7; 64]])),
         ("ostree", "dirmeta", meta.to_bytes()),
         ("ostree", "dirtree", tree.to_bytes()),
         ("ostree", "filez", file.archive_prefix(5)),
-        (
-            "ostree",
-            "value",
-            [&b"a(say)\0"[..], b"a\0\x01\x02\x02\x05"].concat(),
-        ),
+        ("ostree", "value", [&b"a(say)\0"[..], b"a\0\x01\x02\x02\x05"].concat()),
         ("slot", "commit", commit),
-        (
-            "slot",
-            "keys",
-            keys.to_section().expect("keys")[..64].to_vec(),
-        ),
+        ("slot", "keys", keys.to_section().expect("keys")[..64].to_vec()),
         ("slot", "trailer", trailer[..4096 + 900].to_vec()),
     ]
 }
@@ -94,13 +61,7 @@ fn release() -> Release {
         data_blocks: 4,
         rollback_index: 1,
         image_uuid: [8; 16],
-        nodes: vec![Node {
-            path: "/dev/null".into(),
-            mode: 0o20666,
-            uid: 0,
-            gid: 0,
-            rdev: 0x103,
-        }],
+        nodes: vec![Node { path: "/dev/null".into(), mode: 0o20666, uid: 0, gid: 0, rdev: 0x103 }],
         hardlinks: vec![("/b".into(), "/a".into())],
         unreleased: true,
     }
@@ -159,28 +120,10 @@ fn image() -> Vec<u8> {
         entry("/a", Kind::File { length_bytes: 5000 }),
         entry("/dir", Kind::Directory),
         entry("/dir/small", Kind::File { length_bytes: 10 }),
-        entry(
-            "/dir/up",
-            Kind::Symlink {
-                target: "../link".into(),
-            },
-        ),
-        entry(
-            "/link",
-            Kind::Symlink {
-                target: "/dir/small".into(),
-            },
-        ),
+        entry("/dir/up", Kind::Symlink { target: "../link".into() }),
+        entry("/link", Kind::Symlink { target: "/dir/small".into() }),
         entry("/null", Kind::Char { major: 1, minor: 3 }),
-        Entry {
-            xattrs: vec![],
-            ..entry(
-                "/same",
-                Kind::Hardlink {
-                    target: "/a".into(),
-                },
-            )
-        },
+        Entry { xattrs: vec![], ..entry("/same", Kind::Hardlink { target: "/a".into() }) },
     ];
     let mut image = Vec::new();
     let plan = Plan::new(&entries, Options::default()).expect("a tree");

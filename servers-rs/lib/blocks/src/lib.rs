@@ -20,11 +20,7 @@ pub enum ReadError {
     /// The driver behind the reader was restarted; the read may be repeated.
     Restarted,
     /// Part of the range lies behind the end.
-    OutOfRange {
-        first: u64,
-        count: u64,
-        available: u64,
-    },
+    OutOfRange { first: u64, count: u64, available: u64 },
     /// The buffer's length is no multiple of the unit.
     Unaligned { length_bytes: usize },
     /// A block (data or hash tree) does not have the digest that the tree promises.
@@ -36,24 +32,11 @@ impl fmt::Display for ReadError {
         match self {
             Self::Device { code } => write!(f, "the device failed with code {code:#x}"),
             Self::Restarted => write!(f, "the device's driver was restarted"),
-            Self::OutOfRange {
-                first,
-                count,
-                available,
-            } => {
-                write!(
-                    f,
-                    "read of {count} from {first} goes beyond the {available} there are"
-                )
+            Self::OutOfRange { first, count, available } => {
+                write!(f, "read of {count} from {first} goes beyond the {available} there are")
             }
-            Self::Unaligned { length_bytes } => write!(
-                f,
-                "a buffer of {length_bytes} bytes is no whole number of units"
-            ),
-            Self::Unverified { block } => write!(
-                f,
-                "block {block} does not have the digest that the verity tree promises"
-            ),
+            Self::Unaligned { length_bytes } => write!(f, "a buffer of {length_bytes} bytes is no whole number of units"),
+            Self::Unverified { block } => write!(f, "block {block} does not have the digest that the verity tree promises"),
         }
     }
 }
@@ -126,12 +109,7 @@ impl<S: SectorRead> Partition<S> {
             return None;
         }
         let sectors_per_block = (BLOCK_BYTES / sector_bytes) as u64;
-        Some(Self {
-            disk,
-            first_lba,
-            sectors_per_block,
-            blocks: sectors / sectors_per_block,
-        })
+        Some(Self { disk, first_lba, sectors_per_block, blocks: sectors / sectors_per_block })
     }
 
     /// The disk, given back.
@@ -148,8 +126,7 @@ impl<S: SectorRead> BlockRead for Partition<S> {
     fn read_blocks(&mut self, first: u64, out: &mut [u8]) -> Result<(), ReadError> {
         check_range(first, out.len(), BLOCK_BYTES, self.blocks)?;
         // In range, so neither the product nor the sum can overflow: both are sectors of the disk.
-        self.disk
-            .read_sectors(self.first_lba + first * self.sectors_per_block, out)
+        self.disk.read_sectors(self.first_lba + first * self.sectors_per_block, out)
     }
 }
 
@@ -182,23 +159,14 @@ impl SectorRead for Memory<'_> {
 }
 
 /// Refuses a range that is not made of whole units or does not lie within `available` units; for implementers of the traits.
-pub fn check_range(
-    first: u64,
-    length_bytes: usize,
-    unit_bytes: usize,
-    available: u64,
-) -> Result<(), ReadError> {
+pub fn check_range(first: u64, length_bytes: usize, unit_bytes: usize, available: u64) -> Result<(), ReadError> {
     if unit_bytes == 0 || !length_bytes.is_multiple_of(unit_bytes) {
         return Err(ReadError::Unaligned { length_bytes });
     }
     let count = (length_bytes / unit_bytes) as u64;
     match first.checked_add(count) {
         Some(end) if end <= available => Ok(()),
-        _ => Err(ReadError::OutOfRange {
-            first,
-            count,
-            available,
-        }),
+        _ => Err(ReadError::OutOfRange { first, count, available }),
     }
 }
 
@@ -206,13 +174,7 @@ fn copy(from: &[u8], first: u64, out: &mut [u8], unit: usize) -> Result<(), Read
     let available = (from.len() / unit) as u64;
     check_range(first, out.len(), unit, available)?;
     let start = first as usize * unit;
-    let bytes = from
-        .get(start..start + out.len())
-        .ok_or(ReadError::OutOfRange {
-            first,
-            count: 0,
-            available,
-        })?;
+    let bytes = from.get(start..start + out.len()).ok_or(ReadError::OutOfRange { first, count: 0, available })?;
     out.copy_from_slice(bytes);
     Ok(())
 }
@@ -234,18 +196,9 @@ mod tests {
         let mut out = vec![0u8; 4096];
         part.read_blocks(1, &mut out).unwrap();
         assert_eq!((out[0], out[4095]), (13, 20));
-        assert!(matches!(
-            part.read_blocks(2, &mut out),
-            Err(ReadError::OutOfRange { .. })
-        ));
-        assert!(matches!(
-            part.read_blocks(u64::MAX, &mut out),
-            Err(ReadError::OutOfRange { .. })
-        ));
-        assert!(matches!(
-            part.read_blocks(0, &mut out[..100]),
-            Err(ReadError::Unaligned { .. })
-        ));
+        assert!(matches!(part.read_blocks(2, &mut out), Err(ReadError::OutOfRange { .. })));
+        assert!(matches!(part.read_blocks(u64::MAX, &mut out), Err(ReadError::OutOfRange { .. })));
+        assert!(matches!(part.read_blocks(0, &mut out[..100]), Err(ReadError::Unaligned { .. })));
     }
 
     #[test]

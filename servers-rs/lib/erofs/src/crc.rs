@@ -10,11 +10,7 @@ const fn table() -> [u32; 256] {
         let mut value = index as u32;
         let mut bit = 0;
         while bit < 8 {
-            value = if value & 1 == 1 {
-                value >> 1 ^ 0x82f6_3b78
-            } else {
-                value >> 1
-            };
+            value = if value & 1 == 1 { value >> 1 ^ 0x82f6_3b78 } else { value >> 1 };
             bit += 1;
         }
         table[index] = value;
@@ -25,13 +21,7 @@ const fn table() -> [u32; 256] {
 
 /// The checksum of `bytes`.
 pub fn crc32c(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, byte: &u8| {
-        crc >> 8
-            ^ TABLE
-                .get((crc as u8 ^ byte) as usize)
-                .copied()
-                .unwrap_or_default()
-    };
+    let step = |crc: u32, byte: &u8| crc >> 8 ^ TABLE.get((crc as u8 ^ byte) as usize).copied().unwrap_or_default();
     bytes.iter().fold(!0, step)
 }
 

@@ -60,8 +60,7 @@ impl Kind {
 
 /// Major and minor in 32 bits, as Linux encodes them on disk. `None` if they do not fit (12 and 20 bits).
 pub fn device_number(major: u32, minor: u32) -> Option<u32> {
-    (major < 1 << 12 && minor < 1 << 20)
-        .then_some(minor & 0xff | major << 8 | (minor & !0xff) << 12)
+    (major < 1 << 12 && minor < 1 << 20).then_some(minor & 0xff | major << 8 | (minor & !0xff) << 12)
 }
 
 /// The reverse of [`device_number`].

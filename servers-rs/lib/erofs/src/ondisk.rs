@@ -73,13 +73,8 @@ pub const XATTR_HEADER_BYTES: usize = 12;
 /// An attribute's head: name length u8, prefix index u8, value length u16.
 pub const XATTR_ENTRY_BYTES: usize = 4;
 /// Name prefixes by index. The two of POSIX ACLs are whole names.
-pub const XATTR_PREFIXES: [(u8, &str); 5] = [
-    (1, "user."),
-    (2, "system.posix_acl_access"),
-    (3, "system.posix_acl_default"),
-    (4, "trusted."),
-    (6, "security."),
-];
+pub const XATTR_PREFIXES: [(u8, &str); 5] =
+    [(1, "user."), (2, "system.posix_acl_access"), (3, "system.posix_acl_default"), (4, "trusted."), (6, "security.")];
 
 /// File type bits of a mode.
 pub mod mode {

@@ -37,11 +37,7 @@ impl core::error::Error for SlotAttributesError {}
 
 impl SlotAttributes {
     /// Never boots: what a slot gets before its first byte is overwritten.
-    pub const UNBOOTABLE: Self = Self {
-        priority: 0,
-        tries: 0,
-        successful: false,
-    };
+    pub const UNBOOTABLE: Self = Self { priority: 0, tries: 0, successful: false };
 
     /// Refuses what does not fit in four bits.
     pub fn new(priority: u8, tries: u8, successful: bool) -> Result<Self, SlotAttributesError> {
@@ -50,30 +46,19 @@ impl SlotAttributes {
                 return Err(SlotAttributesError { field, value });
             }
         }
-        Ok(Self {
-            priority,
-            tries,
-            successful,
-        })
+        Ok(Self { priority, tries, successful })
     }
 
     /// The slot's part of a partition's 64 attribute bits.
     pub fn from_raw(raw: u64) -> Self {
         let nibble = |shift: u32| (raw >> shift & NIBBLE) as u8;
-        Self {
-            priority: nibble(PRIORITY_SHIFT),
-            tries: nibble(TRIES_SHIFT),
-            successful: raw & SUCCESSFUL != 0,
-        }
+        Self { priority: nibble(PRIORITY_SHIFT), tries: nibble(TRIES_SHIFT), successful: raw & SUCCESSFUL != 0 }
     }
 
     /// `raw` with the slot's part replaced and every other bit kept.
     pub fn apply_to(self, raw: u64) -> u64 {
         let successful = if self.successful { SUCCESSFUL } else { 0 };
-        raw & !OURS
-            | u64::from(self.priority) << PRIORITY_SHIFT
-            | u64::from(self.tries) << TRIES_SHIFT
-            | successful
+        raw & !OURS | u64::from(self.priority) << PRIORITY_SHIFT | u64::from(self.tries) << TRIES_SHIFT | successful
     }
 
     pub fn priority(self) -> u8 {
@@ -95,31 +80,18 @@ impl SlotAttributes {
 
     /// What must be on disk before the loader tries the slot: one try less, if it counts tries.
     pub fn after_attempt(self) -> Self {
-        Self {
-            tries: self.tries.saturating_sub(1),
-            ..self
-        }
+        Self { tries: self.tries.saturating_sub(1), ..self }
     }
 
     /// What says that the slot has come up well: successful, no tries.
     pub fn confirmed(self) -> Self {
-        Self {
-            tries: 0,
-            successful: true,
-            ..self
-        }
+        Self { tries: 0, successful: true, ..self }
     }
 }
 
 impl fmt::Display for SlotAttributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "priority={} tries={} successful={}",
-            self.priority,
-            self.tries,
-            u8::from(self.successful)
-        )
+        write!(f, "priority={} tries={} successful={}", self.priority, self.tries, u8::from(self.successful))
     }
 }
 
@@ -130,12 +102,8 @@ pub fn choose(slots: &[SlotAttributes]) -> Option<usize> {
 
 /// Indices of all bootable slots, in the order in which the loader tries them.
 pub fn candidates(slots: &[SlotAttributes]) -> Vec<usize> {
-    let mut bootable: Vec<(usize, u8)> = slots
-        .iter()
-        .enumerate()
-        .filter(|(_, slot)| slot.is_bootable())
-        .map(|(index, slot)| (index, slot.priority))
-        .collect();
+    let mut bootable: Vec<(usize, u8)> =
+        slots.iter().enumerate().filter(|(_, slot)| slot.is_bootable()).map(|(index, slot)| (index, slot.priority)).collect();
     // A stable sort: equal priorities keep the order of the table.
     bootable.sort_by_key(|(_, priority)| core::cmp::Reverse(*priority));
     bootable.into_iter().map(|(index, _)| index).collect()
@@ -153,10 +121,7 @@ mod tests {
 
     #[test]
     fn flatcars_values_are_read_and_written() {
-        assert_eq!(
-            SlotAttributes::from_raw(0x0101_0000_0000_0000),
-            slot(1, 0, true)
-        );
+        assert_eq!(SlotAttributes::from_raw(0x0101_0000_0000_0000), slot(1, 0, true));
         assert_eq!(slot(2, 1, false).apply_to(0), 0x0012_0000_0000_0000);
         assert_eq!(slot(0, 0, false).apply_to(u64::MAX), !OURS);
     }
@@ -166,10 +131,7 @@ mod tests {
         assert_eq!(choose(&[slot(1, 0, true), slot(2, 3, false)]), Some(1));
         assert_eq!(choose(&[slot(1, 0, true), slot(2, 0, false)]), Some(0));
         assert_eq!(choose(&[slot(3, 1, false), slot(3, 0, true)]), Some(0));
-        assert_eq!(
-            candidates(&[slot(1, 0, true), slot(0, 3, true), slot(9, 1, false)]),
-            vec![2, 0]
-        );
+        assert_eq!(candidates(&[slot(1, 0, true), slot(0, 3, true), slot(9, 1, false)]), vec![2, 0]);
         assert_eq!(choose(&[slot(0, 15, true), slot(15, 0, false)]), None);
         assert_eq!(choose(&[]), None);
     }
@@ -183,19 +145,7 @@ mod tests {
 
     #[test]
     fn a_priority_above_fifteen_is_refused() {
-        assert_eq!(
-            SlotAttributes::new(16, 0, false),
-            Err(SlotAttributesError {
-                field: "priority",
-                value: 16
-            })
-        );
-        assert_eq!(
-            SlotAttributes::new(1, 99, false),
-            Err(SlotAttributesError {
-                field: "tries",
-                value: 99
-            })
-        );
+        assert_eq!(SlotAttributes::new(16, 0, false), Err(SlotAttributesError { field: "priority", value: 16 }));
+        assert_eq!(SlotAttributes::new(1, 99, false), Err(SlotAttributesError { field: "tries", value: 99 }));
     }
 }

@@ -56,10 +56,9 @@ pub enum ChangeError {
 impl fmt::Display for ChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BothDamaged { primary, backup } => write!(
-                f,
-                "both partition tables are damaged: primary {primary}; backup {backup}"
-            ),
+            Self::BothDamaged { primary, backup } => {
+                write!(f, "both partition tables are damaged: primary {primary}; backup {backup}")
+            }
             Self::NoSuchPartition { index } => {
                 write!(f, "there is no partition {}", index.saturating_add(1))
             }
@@ -78,15 +77,9 @@ impl Disk {
         let primary = Table::read(disk, 1);
         // A disk that grew has its backup where the primary says, no longer at the end.
         let at_the_end = disk.sector_count().saturating_sub(1);
-        let backup_lba = primary
-            .as_ref()
-            .map_or(at_the_end, |good| good.header().alternate_lba);
+        let backup_lba = primary.as_ref().map_or(at_the_end, |good| good.header().alternate_lba);
         let backup = Table::read(disk, backup_lba);
-        Self {
-            primary,
-            backup,
-            protective_mbr: has_protective_mbr(disk),
-        }
+        Self { primary, backup, protective_mbr: has_protective_mbr(disk) }
     }
 
     /// The copy that counts: the primary if it is whole.
@@ -94,10 +87,7 @@ impl Disk {
         match (&self.primary, &self.backup) {
             (Ok(table), _) => Ok((table, Source::Primary)),
             (Err(_), Ok(table)) => Ok((table, Source::Backup)),
-            (Err(primary), Err(backup)) => Err(ChangeError::BothDamaged {
-                primary: *primary,
-                backup: *backup,
-            }),
+            (Err(primary), Err(backup)) => Err(ChangeError::BothDamaged { primary: *primary, backup: *backup }),
         }
     }
 
@@ -115,15 +105,10 @@ impl Disk {
         }
         let entries_lba = self.other_entries_lba(good, source)?;
         Ok(alloc::vec![
-            Write {
-                lba: entries_lba,
-                bytes: good.array().to_vec()
-            },
+            Write { lba: entries_lba, bytes: good.array().to_vec() },
             Write {
                 lba: good.header().alternate_lba,
-                bytes: good
-                    .header()
-                    .sector_of_other_copy(entries_lba, good.array_checksum())
+                bytes: good.header().sector_of_other_copy(entries_lba, good.array_checksum())
             },
         ])
     }
@@ -135,32 +120,13 @@ impl Disk {
         let (old, source) = self.table()?;
         let mut new = old.clone();
         for change in changes {
-            new.set(change.index, change.attributes)
-                .ok_or(ChangeError::NoSuchPartition {
-                    index: change.index,
-                })?;
+            new.set(change.index, change.attributes).ok_or(ChangeError::NoSuchPartition { index: change.index })?;
         }
         let (header, sum) = (old.header(), new.array_checksum());
         let other_lba = self.other_entries_lba(old, source)?;
-        let mine = rewrite(
-            old,
-            &new,
-            header.entries_lba,
-            header.my_lba,
-            header.sector_with_entries(sum),
-        );
-        let other = rewrite(
-            old,
-            &new,
-            other_lba,
-            header.alternate_lba,
-            header.sector_of_other_copy(other_lba, sum),
-        );
-        let (primary, backup) = if source == Source::Primary {
-            (mine, other)
-        } else {
-            (other, mine)
-        };
+        let mine = rewrite(old, &new, header.entries_lba, header.my_lba, header.sector_with_entries(sum));
+        let other = rewrite(old, &new, other_lba, header.alternate_lba, header.sector_of_other_copy(other_lba, sum));
+        let (primary, backup) = if source == Source::Primary { (mine, other) } else { (other, mine) };
         writes.extend(primary);
         writes.extend(backup);
         Ok(writes)
@@ -188,55 +154,30 @@ impl Disk {
             }
             Source::Backup => (2, sectors.saturating_add(2) <= header.first_usable),
         };
-        if fits {
-            Ok(first)
-        } else {
-            Err(ChangeError::NoRoom { lba: first })
-        }
+        if fits { Ok(first) } else { Err(ChangeError::NoRoom { lba: first }) }
     }
 }
 
 /// The sectors of the array that differ, then the header.
-fn rewrite(
-    old: &Table,
-    new: &Table,
-    entries_lba: u64,
-    header_lba: u64,
-    header: Vec<u8>,
-) -> Vec<Write> {
+fn rewrite(old: &Table, new: &Table, entries_lba: u64, header_lba: u64, header: Vec<u8>) -> Vec<Write> {
     let size = new.sector_bytes() as usize;
     let pairs = old.array().chunks(size).zip(new.array().chunks(size));
-    let changed = (entries_lba..)
-        .zip(pairs)
-        .filter(|(_, (old, new))| old != new);
-    let mut writes: Vec<Write> = changed
-        .map(|(lba, (_, new))| Write {
-            lba,
-            bytes: new.to_vec(),
-        })
-        .collect();
+    let changed = (entries_lba..).zip(pairs).filter(|(_, (old, new))| old != new);
+    let mut writes: Vec<Write> = changed.map(|(lba, (_, new))| Write { lba, bytes: new.to_vec() }).collect();
     if !writes.is_empty() {
-        writes.push(Write {
-            lba: header_lba,
-            bytes: header,
-        });
+        writes.push(Write { lba: header_lba, bytes: header });
     }
     writes
 }
 
 /// Each names the other as the alternate.
 fn are_partners(one: &Table, two: &Table) -> bool {
-    one.header().alternate_lba == two.header().my_lba
-        && two.header().alternate_lba == one.header().my_lba
+    one.header().alternate_lba == two.header().my_lba && two.header().alternate_lba == one.header().my_lba
 }
 
 /// Sector 0: boot signature, and a partition of type 0xEE (UEFI 2.10, 5.2.3).
 fn has_protective_mbr<S: SectorRead + ?Sized>(disk: &mut S) -> bool {
     let mut sector = alloc::vec![0u8; disk.sector_bytes().clamp(512, 4096) as usize];
-    let signed =
-        disk.read_sectors(0, &mut sector).is_ok() && sector.get(510..512) == Some(&[0x55, 0xaa]);
-    signed
-        && [450, 466, 482, 498]
-            .iter()
-            .any(|at| sector.get(*at) == Some(&0xee))
+    let signed = disk.read_sectors(0, &mut sector).is_ok() && sector.get(510..512) == Some(&[0x55, 0xaa]);
+    signed && [450, 466, 482, 498].iter().any(|at| sector.get(*at) == Some(&0xee))
 }

@@ -30,11 +30,8 @@ impl Entry {
         if type_guid.is_nil() {
             return None;
         }
-        let units =
-            (0..NAME_UNITS).map(|unit| u16::from_le_bytes(bytes_at(bytes, NAME + 2 * unit)));
-        let name = char::decode_utf16(units.take_while(|unit| *unit != 0))
-            .map(|unit| unit.unwrap_or('\u{fffd}'))
-            .collect();
+        let units = (0..NAME_UNITS).map(|unit| u16::from_le_bytes(bytes_at(bytes, NAME + 2 * unit)));
+        let name = char::decode_utf16(units.take_while(|unit| *unit != 0)).map(|unit| unit.unwrap_or('\u{fffd}')).collect();
         Some(Self {
             index,
             type_guid,
@@ -48,9 +45,7 @@ impl Entry {
 
     /// How many sectors it has.
     pub fn sectors(&self) -> u64 {
-        self.last_lba
-            .saturating_sub(self.first_lba)
-            .saturating_add(1)
+        self.last_lba.saturating_sub(self.first_lba).saturating_add(1)
     }
 
     /// The slot's part of its attributes.

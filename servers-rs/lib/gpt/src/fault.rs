@@ -70,23 +70,14 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(error) => write!(f, "cannot be read: {error}"),
-            Self::Geometry {
-                sectors,
-                sector_bytes,
-            } => {
-                write!(
-                    f,
-                    "a disk of {sectors} sectors of {sector_bytes} bytes cannot hold a table"
-                )
+            Self::Geometry { sectors, sector_bytes } => {
+                write!(f, "a disk of {sectors} sectors of {sector_bytes} bytes cannot hold a table")
             }
             Self::Signature => write!(f, "does not begin with EFI PART"),
             Self::Revision { found } => write!(f, "revision {found:#x}, known is 0x10000"),
             Self::HeaderSize { bytes } => write!(f, "header of {bytes} bytes"),
             Self::HeaderChecksum { stored, computed } => {
-                write!(
-                    f,
-                    "header checksum is {computed:#010x}, stored is {stored:#010x}"
-                )
+                write!(f, "header checksum is {computed:#010x}, stored is {stored:#010x}")
             }
             Self::MyLba { found, expected } => {
                 write!(f, "says that it lies at LBA {found}, lies at {expected}")
@@ -100,28 +91,13 @@ impl fmt::Display for Fault {
             }
             Self::EntryArray { lba } => write!(f, "entries at LBA {lba} overlap something else"),
             Self::EntryChecksum { stored, computed } => {
-                write!(
-                    f,
-                    "entries' checksum is {computed:#010x}, stored is {stored:#010x}"
-                )
+                write!(f, "entries' checksum is {computed:#010x}, stored is {stored:#010x}")
             }
             Self::PartitionRange { index, first, last } => {
-                write!(
-                    f,
-                    "partition {} from LBA {first} to {last} is not within the usable range",
-                    index + 1
-                )
+                write!(f, "partition {} from LBA {first} to {last} is not within the usable range", index + 1)
             }
-            Self::Overlap {
-                first_index,
-                second_index,
-            } => {
-                write!(
-                    f,
-                    "partitions {} and {} overlap",
-                    first_index + 1,
-                    second_index + 1
-                )
+            Self::Overlap { first_index, second_index } => {
+                write!(f, "partitions {} and {} overlap", first_index + 1, second_index + 1)
             }
             Self::DuplicateGuid { guid } => write!(f, "two partitions have the unique GUID {guid}"),
         }

@@ -26,10 +26,7 @@ impl Guid {
     /// From the fields of the text form.
     pub const fn from_fields(a: u32, b: u16, c: u16, d: [u8; 8]) -> Self {
         let (a, b, c) = (a.to_le_bytes(), b.to_le_bytes(), c.to_le_bytes());
-        Self([
-            a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5],
-            d[6], d[7],
-        ])
+        Self([a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]])
     }
 
     /// Whether it is all zero.
@@ -68,13 +65,9 @@ impl FromStr for Guid {
         let mut digits = [0u8; 32];
         let mut at = 0;
         for length in groups {
-            let part = parts
-                .next()
-                .filter(|part| part.len() == length)
-                .ok_or(GuidError)?;
+            let part = parts.next().filter(|part| part.len() == length).ok_or(GuidError)?;
             for character in part.chars() {
-                *digits.get_mut(at).ok_or(GuidError)? =
-                    character.to_digit(16).ok_or(GuidError)? as u8;
+                *digits.get_mut(at).ok_or(GuidError)? = character.to_digit(16).ok_or(GuidError)? as u8;
                 at += 1;
             }
         }
@@ -102,10 +95,7 @@ mod tests {
         let text = "5dfbf5f4-2848-4bac-aa5e-0d9a20b745a6";
         let guid: Guid = text.parse().unwrap();
         assert_eq!(guid, crate::types::SLOT);
-        assert_eq!(
-            guid.0[..8],
-            [0xf4, 0xf5, 0xfb, 0x5d, 0x48, 0x28, 0xac, 0x4b]
-        );
+        assert_eq!(guid.0[..8], [0xf4, 0xf5, 0xfb, 0x5d, 0x48, 0x28, 0xac, 0x4b]);
         assert_eq!(guid.to_string(), text);
     }
 

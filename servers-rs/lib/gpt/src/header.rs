@@ -78,10 +78,7 @@ impl Header {
 
     fn check(&self, lba: u64, sectors: u64, sector_bytes: u64) -> Result<(), Fault> {
         if self.my_lba != lba {
-            return Err(Fault::MyLba {
-                found: self.my_lba,
-                expected: lba,
-            });
+            return Err(Fault::MyLba { found: self.my_lba, expected: lba });
         }
         // The primary lies at LBA 1 and its partner behind all partitions (UEFI 2.10, 5.3.2): a repair writes there.
         let partner_is_possible = match lba {
@@ -89,40 +86,22 @@ impl Header {
             _ => self.alternate_lba == 1,
         };
         if !partner_is_possible {
-            return Err(Fault::AlternateLba {
-                found: self.alternate_lba,
-            });
+            return Err(Fault::AlternateLba { found: self.alternate_lba });
         }
         // Behind the protective MBR and a header, before the other header.
-        if self.first_usable < 2
-            || self.first_usable > self.last_usable
-            || self.last_usable >= sectors - 1
-        {
-            return Err(Fault::UsableRange {
-                first: self.first_usable,
-                last: self.last_usable,
-            });
+        if self.first_usable < 2 || self.first_usable > self.last_usable || self.last_usable >= sectors - 1 {
+            return Err(Fault::UsableRange { first: self.first_usable, last: self.last_usable });
         }
         let (count, bytes) = (self.entry_count, self.entry_bytes);
-        if !(1..=MAX_ENTRIES).contains(&count)
-            || !(128..=MAX_ENTRY_BYTES).contains(&bytes)
-            || !bytes.is_power_of_two()
-        {
+        if !(1..=MAX_ENTRIES).contains(&count) || !(128..=MAX_ENTRY_BYTES).contains(&bytes) || !bytes.is_power_of_two() {
             return Err(Fault::EntryShape { count, bytes });
         }
         let first = self.entries_lba;
         let fault = Fault::EntryArray { lba: first };
-        let end = first
-            .checked_add(self.entry_sectors(sector_bytes))
-            .ok_or(fault)?;
+        let end = first.checked_add(self.entry_sectors(sector_bytes)).ok_or(fault)?;
         let apart = |low: u64, high: u64| end <= low || first > high;
         let usable_apart = apart(self.first_usable, self.last_usable);
-        if first < 2
-            || end > sectors
-            || !apart(lba, lba)
-            || !apart(self.alternate_lba, self.alternate_lba)
-            || !usable_apart
-        {
+        if first < 2 || end > sectors || !apart(lba, lba) || !apart(self.alternate_lba, self.alternate_lba) || !usable_apart {
             return Err(fault);
         }
         Ok(())
@@ -142,11 +121,7 @@ impl Header {
     /// This header's sector with another checksum of the entries: what follows a changed entry.
     pub(crate) fn sector_with_entries(&self, entries_checksum: u32) -> Vec<u8> {
         let mut sector = self.sector.clone();
-        put(
-            &mut sector,
-            ENTRIES_CHECKSUM,
-            &entries_checksum.to_le_bytes(),
-        );
+        put(&mut sector, ENTRIES_CHECKSUM, &entries_checksum.to_le_bytes());
         finish(sector, self.size)
     }
 
@@ -156,11 +131,7 @@ impl Header {
         put(&mut sector, MY_LBA, &self.alternate_lba.to_le_bytes());
         put(&mut sector, ALTERNATE_LBA, &self.my_lba.to_le_bytes());
         put(&mut sector, ENTRIES_LBA, &entries_lba.to_le_bytes());
-        put(
-            &mut sector,
-            ENTRIES_CHECKSUM,
-            &entries_checksum.to_le_bytes(),
-        );
+        put(&mut sector, ENTRIES_CHECKSUM, &entries_checksum.to_le_bytes());
         finish(sector, self.size)
     }
 }
@@ -186,10 +157,7 @@ fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
 
 /// Zeros where `bytes` is too short; sectors never are (512 bytes at least).
 pub(crate) fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    at.checked_add(N)
-        .and_then(|end| bytes.get(at..end))
-        .and_then(|part| part.try_into().ok())
-        .unwrap_or([0; N])
+    at.checked_add(N).and_then(|end| bytes.get(at..end)).and_then(|part| part.try_into().ok()).unwrap_or([0; N])
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -20,27 +20,14 @@ impl Table {
     pub fn read<S: SectorRead + ?Sized>(disk: &mut S, lba: u64) -> Result<Self, Fault> {
         let (sectors, sector_bytes) = (disk.sector_count(), disk.sector_bytes());
         if sectors < 8 || !matches!(sector_bytes, 512 | 4096) {
-            return Err(Fault::Geometry {
-                sectors,
-                sector_bytes,
-            });
+            return Err(Fault::Geometry { sectors, sector_bytes });
         }
         let mut sector = vec![0u8; sector_bytes as usize];
         disk.read_sectors(lba, &mut sector).map_err(Fault::Read)?;
         let header = Header::parse(&sector, lba, sectors)?;
-        let mut array = vec![
-            0u8;
-            header.entry_sectors(u64::from(sector_bytes)) as usize
-                * sector_bytes as usize
-        ];
-        disk.read_sectors(header.entries_lba, &mut array)
-            .map_err(Fault::Read)?;
-        let table = Self {
-            entries: parse_entries(&header, &array)?,
-            header,
-            array,
-            sector_bytes,
-        };
+        let mut array = vec![0u8; header.entry_sectors(u64::from(sector_bytes)) as usize * sector_bytes as usize];
+        disk.read_sectors(header.entries_lba, &mut array).map_err(Fault::Read)?;
+        let table = Self { entries: parse_entries(&header, &array)?, header, array, sector_bytes };
         table.check_entries()?;
         Ok(table)
     }
@@ -61,16 +48,12 @@ impl Table {
 
     /// The partition with this unique GUID.
     pub fn by_guid(&self, unique: Guid) -> Option<&Entry> {
-        self.entries
-            .iter()
-            .find(|entry| entry.unique_guid == unique)
+        self.entries.iter().find(|entry| entry.unique_guid == unique)
     }
 
     /// All partitions of a type, in the order of the table.
     pub fn of_type(&self, type_guid: Guid) -> impl Iterator<Item = &Entry> {
-        self.entries
-            .iter()
-            .filter(move |entry| entry.type_guid == type_guid)
+        self.entries.iter().filter(move |entry| entry.type_guid == type_guid)
     }
 
     /// The slots ([`types::SLOT`]), in the order of the table: what [`crate::candidates`] counts.
@@ -101,21 +84,15 @@ impl Table {
     }
 
     fn array_bytes(&self) -> &[u8] {
-        self.array
-            .get(..self.header.entries_bytes())
-            .unwrap_or(&self.array)
+        self.array.get(..self.header.entries_bytes()).unwrap_or(&self.array)
     }
 
     /// Sets the slot's part of an entry's attributes here, in memory. `None` if the entry is not in use.
     pub(crate) fn set(&mut self, index: u32, attributes: SlotAttributes) -> Option<()> {
         let entry = self.entries.iter_mut().find(|entry| entry.index == index)?;
         let raw = attributes.apply_to(entry.attributes);
-        let at = (index as usize)
-            .checked_mul(self.header.entry_bytes as usize)?
-            .checked_add(ATTRIBUTES)?;
-        self.array
-            .get_mut(at..at.checked_add(8)?)?
-            .copy_from_slice(&raw.to_le_bytes());
+        let at = (index as usize).checked_mul(self.header.entry_bytes as usize)?.checked_add(ATTRIBUTES)?;
+        self.array.get_mut(at..at.checked_add(8)?)?.copy_from_slice(&raw.to_le_bytes());
         entry.attributes = raw;
         Some(())
     }
@@ -124,30 +101,19 @@ impl Table {
         for entry in &self.entries {
             let (first, last) = (entry.first_lba, entry.last_lba);
             if first > last || first < self.header.first_usable || last > self.header.last_usable {
-                return Err(Fault::PartitionRange {
-                    index: entry.index,
-                    first,
-                    last,
-                });
+                return Err(Fault::PartitionRange { index: entry.index, first, last });
             }
         }
         let mut by_place: Vec<&Entry> = self.entries.iter().collect();
         by_place.sort_by_key(|entry| entry.first_lba);
         for (one, next) in by_place.iter().zip(by_place.iter().skip(1)) {
             if one.last_lba >= next.first_lba {
-                return Err(Fault::Overlap {
-                    first_index: one.index,
-                    second_index: next.index,
-                });
+                return Err(Fault::Overlap { first_index: one.index, second_index: next.index });
             }
         }
         let mut guids: Vec<Guid> = self.entries.iter().map(|entry| entry.unique_guid).collect();
         guids.sort();
-        match guids
-            .iter()
-            .zip(guids.iter().skip(1))
-            .find(|(one, next)| one == next)
-        {
+        match guids.iter().zip(guids.iter().skip(1)).find(|(one, next)| one == next) {
             Some((guid, _)) => Err(Fault::DuplicateGuid { guid: *guid }),
             None => Ok(()),
         }
@@ -161,8 +127,5 @@ fn parse_entries(header: &Header, array: &[u8]) -> Result<Vec<Entry>, Fault> {
         return Err(Fault::EntryChecksum { stored, computed });
     }
     let chunks = bytes.chunks_exact(header.entry_bytes as usize);
-    Ok((0u32..)
-        .zip(chunks)
-        .filter_map(|(index, chunk)| Entry::parse(index, chunk))
-        .collect())
+    Ok((0u32..).zip(chunks).filter_map(|(index, chunk)| Entry::parse(index, chunk)).collect())
 }

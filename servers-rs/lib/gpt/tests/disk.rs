@@ -40,14 +40,7 @@ impl Image {
     }
 
     fn slots(&self) -> Vec<SlotAttributes> {
-        self.read()
-            .table()
-            .unwrap()
-            .0
-            .slots()
-            .iter()
-            .map(|entry| entry.slot_attributes())
-            .collect()
+        self.read().table().unwrap().0.slots().iter().map(|entry| entry.slot_attributes()).collect()
     }
 
     /// Recomputes both checksums of the primary, so that a test reaches the check behind them.
@@ -58,8 +51,7 @@ impl Image {
         let entries = gpt::crc32(&self.0[1024..1024 + length]);
         self.0[512 + 88..512 + 92].copy_from_slice(&entries.to_le_bytes());
         self.0[512 + 16..512 + 20].fill(0);
-        let size =
-            u32::from_le_bytes(self.0[512 + 12..512 + 16].try_into().unwrap()).min(512) as usize;
+        let size = u32::from_le_bytes(self.0[512 + 12..512 + 16].try_into().unwrap()).min(512) as usize;
         let header = gpt::crc32(&self.0[512..512 + size]);
         self.0[512 + 16..512 + 20].copy_from_slice(&header.to_le_bytes());
     }
@@ -75,17 +67,9 @@ impl Image {
 
 fn sgdisk(arguments: &[&str]) -> String {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    let output = Command::new("sgdisk")
-        .args(arguments)
-        .env("PATH", path)
-        .output()
-        .expect("sgdisk (package gdisk)");
+    let output = Command::new("sgdisk").args(arguments).env("PATH", path).output().expect("sgdisk (package gdisk)");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "sgdisk {arguments:?}: {text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "sgdisk {arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
     text
 }
 
@@ -98,10 +82,7 @@ fn disk() -> Image {
     static DISK: OnceLock<Vec<u8>> = OnceLock::new();
     let make = || {
         let path = temporary("made");
-        std::fs::File::create(&path)
-            .unwrap()
-            .set_len(SECTORS as u64 * 512)
-            .unwrap();
+        std::fs::File::create(&path).unwrap().set_len(SECTORS as u64 * 512).unwrap();
         let slot = "5dfbf5f4-2848-4bac-aa5e-0d9a20b745a6";
         let file = path.to_str().unwrap();
         sgdisk(&[
@@ -135,13 +116,7 @@ fn attributes(priority: u8, tries: u8, successful: bool) -> SlotAttributes {
 
 /// ROOT-B is to be tried.
 fn promote_b(image: &Image) -> Vec<Write> {
-    image
-        .read()
-        .set_attributes(&[Change {
-            index: 2,
-            attributes: attributes(2, 3, false),
-        }])
-        .unwrap()
+    image.read().set_attributes(&[Change { index: 2, attributes: attributes(2, 3, false) }]).unwrap()
 }
 
 fn check_with_sgdisk(image: &Image, name: &str) {
@@ -156,28 +131,13 @@ fn check_with_sgdisk(image: &Image, name: &str) {
 fn a_disk_of_sgdisk_is_read() {
     let disk = disk().read();
     let (table, source) = disk.table().unwrap();
-    assert_eq!(
-        (source, disk.protective_mbr, disk.needs_repair()),
-        (Source::Primary, true, false)
-    );
-    let names: Vec<&str> = table
-        .entries()
-        .iter()
-        .map(|entry| entry.name.as_str())
-        .collect();
+    assert_eq!((source, disk.protective_mbr, disk.needs_repair()), (Source::Primary, true, false));
+    let names: Vec<&str> = table.entries().iter().map(|entry| entry.name.as_str()).collect();
     assert_eq!(names, ["ESP", "ROOT-A", "ROOT-B", "DATA"]);
     assert_eq!(table.by_label("ESP").unwrap().type_guid, types::EFI_SYSTEM);
     assert_eq!(table.by_label("DATA").unwrap().type_guid, types::LINUX_DATA);
     let slots = table.slots();
-    assert_eq!(
-        (
-            slots.len(),
-            slots[0].first_lba,
-            slots[0].last_lba,
-            slots[0].attributes
-        ),
-        (2, 104, 231, 0x0101_0000_0000_0000)
-    );
+    assert_eq!((slots.len(), slots[0].first_lba, slots[0].last_lba, slots[0].attributes), (2, 104, 231, 0x0101_0000_0000_0000));
     assert_eq!(table.by_guid(slots[1].unique_guid).unwrap().name, "ROOT-B");
 }
 
@@ -186,34 +146,23 @@ fn changed_attributes_stand_in_both_copies_and_sgdisk_agrees() {
     let mut image = disk();
     let writes = promote_b(&image);
     // One sector of entries and a header, in each copy.
-    assert_eq!(
-        writes.iter().map(|write| write.lba).collect::<Vec<_>>(),
-        [2, 1, SECTORS as u64 - 33, SECTORS as u64 - 1]
-    );
+    assert_eq!(writes.iter().map(|write| write.lba).collect::<Vec<_>>(), [2, 1, SECTORS as u64 - 33, SECTORS as u64 - 1]);
     writes.iter().for_each(|write| image.apply(write));
-    assert_eq!(
-        image.slots(),
-        [attributes(1, 0, true), attributes(2, 3, false)]
-    );
+    assert_eq!(image.slots(), [attributes(1, 0, true), attributes(2, 3, false)]);
     assert!(!image.read().needs_repair());
     check_with_sgdisk(&image, "changed");
 }
 
 #[test]
 fn an_unchanged_attribute_writes_nothing() {
-    let change = Change {
-        index: 1,
-        attributes: attributes(1, 0, true),
-    };
+    let change = Change { index: 1, attributes: attributes(1, 0, true) };
     assert_eq!(disk().read().set_attributes(&[change]), Ok(vec![]));
 }
 
 #[test]
 fn a_power_cut_at_any_write_leaves_all_of_the_old_or_all_of_the_new() {
-    let (old, new) = (
-        vec![attributes(1, 0, true), attributes(0, 0, false)],
-        vec![attributes(1, 0, true), attributes(2, 3, false)],
-    );
+    let (old, new) =
+        (vec![attributes(1, 0, true), attributes(0, 0, false)], vec![attributes(1, 0, true), attributes(2, 3, false)]);
     let undamaged = disk();
     let mut no_primary = disk();
     no_primary.0[600] ^= 1;
@@ -231,22 +180,13 @@ fn a_power_cut_at_any_write_leaves_all_of_the_old_or_all_of_the_new() {
                 if let Some(write) = writes.get(done) {
                     image.apply(&Write {
                         lba: write.lba,
-                        bytes: [
-                            &write.bytes[..torn],
-                            &image.0[write.lba as usize * 512 + torn..][..512 - torn],
-                        ]
-                        .concat(),
+                        bytes: [&write.bytes[..torn], &image.0[write.lba as usize * 512 + torn..][..512 - torn]].concat(),
                     });
                 }
                 let found = image.slots();
-                assert!(
-                    found == old || found == new,
-                    "after {done} writes and {torn} bytes: {found:?}"
-                );
+                assert!(found == old || found == new, "after {done} writes and {torn} bytes: {found:?}");
                 // Whatever the cut left, the next change works and both copies are whole after it.
-                promote_b(&image)
-                    .iter()
-                    .for_each(|write| image.apply(write));
+                promote_b(&image).iter().for_each(|write| image.apply(write));
                 assert_eq!(image.slots(), new);
                 assert!(!image.read().needs_repair());
             }
@@ -259,14 +199,8 @@ fn a_damaged_primary_is_mended_from_the_backup() {
     let mut image = disk();
     image.0[512..512 + 33 * 512].fill(0xff);
     let disk = image.read();
-    assert_eq!(
-        (&disk.primary, disk.table().unwrap().1),
-        (&Err(Fault::Signature), Source::Backup)
-    );
-    disk.repair()
-        .unwrap()
-        .iter()
-        .for_each(|write| image.apply(write));
+    assert_eq!((&disk.primary, disk.table().unwrap().1), (&Err(Fault::Signature), Source::Backup));
+    disk.repair().unwrap().iter().for_each(|write| image.apply(write));
     assert_eq!(image.0, self::disk().0);
     check_with_sgdisk(&image, "mended-primary");
 }
@@ -276,12 +210,7 @@ fn a_damaged_backup_is_mended_from_the_primary() {
     let mut image = disk();
     let end = image.0.len();
     image.0[end - 33 * 512..].fill(0);
-    image
-        .read()
-        .repair()
-        .unwrap()
-        .iter()
-        .for_each(|write| image.apply(write));
+    image.read().repair().unwrap().iter().for_each(|write| image.apply(write));
     assert_eq!(image.0, disk().0);
 }
 
@@ -289,15 +218,10 @@ fn a_damaged_backup_is_mended_from_the_primary() {
 fn copies_that_differ_are_made_equal_before_a_change() {
     let mut image = disk();
     // A cut after the primary was written.
-    promote_b(&image)[..2]
-        .iter()
-        .for_each(|write| image.apply(write));
+    promote_b(&image)[..2].iter().for_each(|write| image.apply(write));
     let disk = image.read();
     assert!(disk.needs_repair() && disk.backup.is_ok());
-    disk.repair()
-        .unwrap()
-        .iter()
-        .for_each(|write| image.apply(write));
+    disk.repair().unwrap().iter().for_each(|write| image.apply(write));
     assert_eq!(image.slots()[1], attributes(2, 3, false));
     assert!(!image.read().needs_repair());
 }
@@ -307,9 +231,7 @@ fn a_disk_that_grew_keeps_its_backup_where_the_primary_says() {
     let mut image = disk();
     image.0.extend(vec![0; 2048 * 512]);
     assert!(image.read().backup.is_ok());
-    promote_b(&image)
-        .iter()
-        .for_each(|write| image.apply(write));
+    promote_b(&image).iter().for_each(|write| image.apply(write));
     assert_eq!(image.slots()[1], attributes(2, 3, false));
 }
 
@@ -326,14 +248,8 @@ fn both_copies_damaged_are_refused() {
 
 #[test]
 fn a_partition_that_is_not_there_cannot_be_changed() {
-    let change = Change {
-        index: 9,
-        attributes: SlotAttributes::UNBOOTABLE,
-    };
-    assert_eq!(
-        disk().read().set_attributes(&[change]),
-        Err(ChangeError::NoSuchPartition { index: 9 })
-    );
+    let change = Change { index: 9, attributes: SlotAttributes::UNBOOTABLE };
+    assert_eq!(disk().read().set_attributes(&[change]), Err(ChangeError::NoSuchPartition { index: 9 }));
 }
 
 #[test]
@@ -341,11 +257,7 @@ fn every_flipped_bit_of_a_copy_is_noticed() {
     let image = disk();
     for bit in 0..(92 + 128 * 4) * 8 {
         let mut image = image.clone();
-        let byte = if bit / 8 < 92 {
-            512 + bit / 8
-        } else {
-            1024 + bit / 8 - 92
-        };
+        let byte = if bit / 8 < 92 { 512 + bit / 8 } else { 1024 + bit / 8 - 92 };
         image.0[byte] ^= 1 << (bit % 8);
         assert!(image.read().primary.is_err(), "bit {bit}");
         assert_eq!(image.read().table().unwrap().1, Source::Backup);
@@ -357,122 +269,39 @@ fn headers_that_lie_are_refused() {
     let header = |at: usize, value: &[u8]| Image::forged(512 + at, value).unwrap_err();
     assert_eq!(header(0, b"EFI PARK"), Fault::Signature);
     assert_eq!(header(8, &2u32.to_le_bytes()), Fault::Revision { found: 2 });
-    assert_eq!(
-        header(12, &91u32.to_le_bytes()),
-        Fault::HeaderSize { bytes: 91 }
-    );
-    assert_eq!(
-        header(12, &513u32.to_le_bytes()),
-        Fault::HeaderSize { bytes: 513 }
-    );
-    assert_eq!(
-        header(24, &2u64.to_le_bytes()),
-        Fault::MyLba {
-            found: 2,
-            expected: 1
-        }
-    );
-    assert_eq!(
-        header(32, &1u64.to_le_bytes()),
-        Fault::AlternateLba { found: 1 }
-    );
-    assert_eq!(
-        header(32, &u64::MAX.to_le_bytes()),
-        Fault::AlternateLba { found: u64::MAX }
-    );
-    assert!(matches!(
-        header(40, &u64::MAX.to_le_bytes()),
-        Fault::UsableRange { .. }
-    ));
-    assert!(matches!(
-        header(48, &(SECTORS as u64 - 1).to_le_bytes()),
-        Fault::AlternateLba { .. } | Fault::UsableRange { .. }
-    ));
-    assert_eq!(
-        header(72, &1u64.to_le_bytes()),
-        Fault::EntryArray { lba: 1 }
-    );
-    assert_eq!(
-        header(72, &150u64.to_le_bytes()),
-        Fault::EntryArray { lba: 150 }
-    );
-    assert_eq!(
-        header(72, &u64::MAX.to_le_bytes()),
-        Fault::EntryArray { lba: u64::MAX }
-    );
-    assert_eq!(
-        header(80, &u32::MAX.to_le_bytes()),
-        Fault::EntryShape {
-            count: u32::MAX,
-            bytes: 128
-        }
-    );
-    assert_eq!(
-        header(84, &100u32.to_le_bytes()),
-        Fault::EntryShape {
-            count: 128,
-            bytes: 100
-        }
-    );
+    assert_eq!(header(12, &91u32.to_le_bytes()), Fault::HeaderSize { bytes: 91 });
+    assert_eq!(header(12, &513u32.to_le_bytes()), Fault::HeaderSize { bytes: 513 });
+    assert_eq!(header(24, &2u64.to_le_bytes()), Fault::MyLba { found: 2, expected: 1 });
+    assert_eq!(header(32, &1u64.to_le_bytes()), Fault::AlternateLba { found: 1 });
+    assert_eq!(header(32, &u64::MAX.to_le_bytes()), Fault::AlternateLba { found: u64::MAX });
+    assert!(matches!(header(40, &u64::MAX.to_le_bytes()), Fault::UsableRange { .. }));
+    assert!(matches!(header(48, &(SECTORS as u64 - 1).to_le_bytes()), Fault::AlternateLba { .. } | Fault::UsableRange { .. }));
+    assert_eq!(header(72, &1u64.to_le_bytes()), Fault::EntryArray { lba: 1 });
+    assert_eq!(header(72, &150u64.to_le_bytes()), Fault::EntryArray { lba: 150 });
+    assert_eq!(header(72, &u64::MAX.to_le_bytes()), Fault::EntryArray { lba: u64::MAX });
+    assert_eq!(header(80, &u32::MAX.to_le_bytes()), Fault::EntryShape { count: u32::MAX, bytes: 128 });
+    assert_eq!(header(84, &100u32.to_le_bytes()), Fault::EntryShape { count: 128, bytes: 100 });
 }
 
 #[test]
 fn partitions_that_overlap_are_refused() {
-    let entry = |index: usize, at: usize, value: &[u8]| {
-        Image::forged(1024 + index * 128 + at, value).unwrap_err()
-    };
-    assert_eq!(
-        entry(2, 32, &200u64.to_le_bytes()),
-        Fault::Overlap {
-            first_index: 1,
-            second_index: 2
-        }
-    );
-    assert_eq!(
-        entry(2, 40, &200u64.to_le_bytes()),
-        Fault::PartitionRange {
-            index: 2,
-            first: 232,
-            last: 200
-        }
-    );
-    assert_eq!(
-        entry(3, 40, &u64::MAX.to_le_bytes()),
-        Fault::PartitionRange {
-            index: 3,
-            first: 360,
-            last: u64::MAX
-        }
-    );
-    assert_eq!(
-        entry(0, 32, &3u64.to_le_bytes()),
-        Fault::PartitionRange {
-            index: 0,
-            first: 3,
-            last: 103
-        }
-    );
+    let entry = |index: usize, at: usize, value: &[u8]| Image::forged(1024 + index * 128 + at, value).unwrap_err();
+    assert_eq!(entry(2, 32, &200u64.to_le_bytes()), Fault::Overlap { first_index: 1, second_index: 2 });
+    assert_eq!(entry(2, 40, &200u64.to_le_bytes()), Fault::PartitionRange { index: 2, first: 232, last: 200 });
+    assert_eq!(entry(3, 40, &u64::MAX.to_le_bytes()), Fault::PartitionRange { index: 3, first: 360, last: u64::MAX });
+    assert_eq!(entry(0, 32, &3u64.to_le_bytes()), Fault::PartitionRange { index: 0, first: 3, last: 103 });
 }
 
 #[test]
 fn a_duplicate_guid_is_refused() {
     let guid = disk().0[1024 + 128 + 16..1024 + 128 + 32].to_vec();
-    assert!(matches!(
-        Image::forged(1024 + 256 + 16, &guid),
-        Err(Fault::DuplicateGuid { .. })
-    ));
+    assert!(matches!(Image::forged(1024 + 256 + 16, &guid), Err(Fault::DuplicateGuid { .. })));
 }
 
 #[test]
 fn a_disk_too_small_for_a_table_is_refused() {
-    assert!(matches!(
-        Image(vec![0; 1024]).read().primary,
-        Err(Fault::Geometry { sectors: 2, .. })
-    ));
-    assert!(matches!(
-        Image(vec![]).read().backup,
-        Err(Fault::Geometry { sectors: 0, .. })
-    ));
+    assert!(matches!(Image(vec![0; 1024]).read().primary, Err(Fault::Geometry { sectors: 2, .. })));
+    assert!(matches!(Image(vec![]).read().backup, Err(Fault::Geometry { sectors: 0, .. })));
 }
 
 /// 16 sectors of 4096 bytes; sgdisk makes no such disk in a file, so this one is made by hand.
@@ -516,26 +345,15 @@ fn a_disk_of_4096_byte_sectors_is_read_and_changed() {
     header[16..20].copy_from_slice(&sum.to_le_bytes());
     disk.0[4096..4096 + 92].copy_from_slice(&header);
     disk.0[8192..8192 + entries.len()].copy_from_slice(&entries);
-    let writes = Disk::read(&mut disk)
-        .set_attributes(&[Change {
-            index: 0,
-            attributes: attributes(3, 2, false),
-        }])
-        .unwrap();
+    let writes = Disk::read(&mut disk).set_attributes(&[Change { index: 0, attributes: attributes(3, 2, false) }]).unwrap();
     // The backup is made first: entries in the four sectors before its header.
-    assert_eq!(
-        writes.iter().map(|write| write.lba).collect::<Vec<_>>(),
-        [11, 15, 2, 1, 11, 15]
-    );
+    assert_eq!(writes.iter().map(|write| write.lba).collect::<Vec<_>>(), [11, 15, 2, 1, 11, 15]);
     for write in &writes {
         disk.0[write.lba as usize * 4096..][..write.bytes.len()].copy_from_slice(&write.bytes);
     }
     let found = Disk::read(&mut disk);
     assert!(!found.needs_repair() && found.backup.is_ok());
-    assert_eq!(
-        found.table().unwrap().0.slots()[0].slot_attributes(),
-        attributes(3, 2, false)
-    );
+    assert_eq!(found.table().unwrap().0.slots()[0].slot_attributes(), attributes(3, 2, false));
 }
 
 proptest::proptest! {

@@ -3,22 +3,12 @@
 
 use crate::FileHeader;
 use alloc::{vec, vec::Vec};
-use miniz_oxide::deflate::core::{
-    CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
-};
+use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params};
 
 /// Contents of the repository's `config`.
 pub const CONFIG: &str = "[core]\nrepo_version=1\nmode=archive-z2\n";
 /// Directories that stock tools expect, below the repository.
-pub const DIRECTORIES: [&str; 7] = [
-    "objects",
-    "refs/heads",
-    "refs/mirrors",
-    "refs/remotes",
-    "tmp/cache",
-    "state",
-    "extensions",
-];
+pub const DIRECTORIES: [&str; 7] = ["objects", "refs/heads", "refs/mirrors", "refs/remotes", "tmp/cache", "state", "extensions"];
 /// What stock tools use: zlib's level 6, without zlib's wrapper (negative window bits).
 const LEVEL: i32 = 6;
 const RAW_WINDOW: i32 = -15;
@@ -33,10 +23,7 @@ impl FilezWriter {
     /// `plain_bytes` is the content's length.
     pub fn new(header: &FileHeader, plain_bytes: u64) -> Self {
         let flags = create_comp_flags_from_zip_params(LEVEL, RAW_WINDOW, 0);
-        Self {
-            compressor: CompressorOxide::new(flags),
-            out: header.archive_prefix(plain_bytes),
-        }
+        Self { compressor: CompressorOxide::new(flags), out: header.archive_prefix(plain_bytes) }
     }
 
     /// Compresses `content`; what is ready is in [`FilezWriter::take`].
@@ -58,13 +45,10 @@ impl FilezWriter {
     fn run(&mut self, mut input: &[u8], flush: TDEFLFlush) {
         let mut buffer = vec![0u8; 64 * 1024];
         loop {
-            let (status, consumed, produced) =
-                compress(&mut self.compressor, input, &mut buffer, flush);
-            self.out
-                .extend_from_slice(buffer.get(..produced).unwrap_or_default());
+            let (status, consumed, produced) = compress(&mut self.compressor, input, &mut buffer, flush);
+            self.out.extend_from_slice(buffer.get(..produced).unwrap_or_default());
             input = input.get(consumed..).unwrap_or_default();
-            let waiting = produced == buffer.len()
-                || (flush == TDEFLFlush::Finish && status == TDEFLStatus::Okay);
+            let waiting = produced == buffer.len() || (flush == TDEFLFlush::Finish && status == TDEFLStatus::Okay);
             if status != TDEFLStatus::Okay || (input.is_empty() && !waiting) {
                 return;
             }

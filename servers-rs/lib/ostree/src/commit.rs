@@ -25,22 +25,9 @@ pub struct Commit {
 
 impl Commit {
     /// A commit without parent or text. The metadata is sorted by key.
-    pub fn new(
-        metadata: Vec<(String, Value)>,
-        timestamp_s: u64,
-        root_tree: ObjectId,
-        root_meta: ObjectId,
-    ) -> Self {
+    pub fn new(metadata: Vec<(String, Value)>, timestamp_s: u64, root_tree: ObjectId, root_meta: ObjectId) -> Self {
         let metadata = Value::dictionary(metadata).to_bytes();
-        Self {
-            metadata,
-            parent: None,
-            subject: String::new(),
-            body: String::new(),
-            timestamp_s,
-            root_tree,
-            root_meta,
-        }
+        Self { metadata, parent: None, subject: String::new(), body: String::new(), timestamp_s, root_tree, root_meta }
     }
 
     /// The object's bytes: what is hashed and signed.
@@ -51,10 +38,7 @@ impl Commit {
             (String::from("a{sv}"), self.metadata.clone()),
             (String::from("ay"), parent),
             (String::from("a(say)"), Vec::new()),
-            (
-                String::from("s"),
-                Value::Text(self.subject.clone()).to_bytes(),
-            ),
+            (String::from("s"), Value::Text(self.subject.clone()).to_bytes()),
             (String::from("s"), Value::Text(self.body.clone()).to_bytes()),
             (String::from("t"), Value::U64(self.timestamp_s).to_bytes()),
             (String::from("ay"), self.root_tree.0.to_vec()),

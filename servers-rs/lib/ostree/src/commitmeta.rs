@@ -16,15 +16,8 @@ pub type Signature = [u8; 64];
 
 /// The detached metadata that holds these signatures.
 pub fn signed_metadata(signatures: &[Signature]) -> Vec<u8> {
-    let list = signatures
-        .iter()
-        .map(|signature| Value::Bytes(signature.to_vec()))
-        .collect();
-    Value::dictionary(vec![(
-        String::from(SIGNATURE_KEY),
-        Value::Array("ay", list),
-    )])
-    .to_bytes()
+    let list = signatures.iter().map(|signature| Value::Bytes(signature.to_vec())).collect();
+    Value::dictionary(vec![(String::from(SIGNATURE_KEY), Value::Array("ay", list))]).to_bytes()
 }
 
 /// The signatures in detached metadata; [`Fault::Missing`] if there is no such key. They are not checked here.
@@ -33,7 +26,5 @@ pub fn signatures(bytes: &[u8]) -> Result<Vec<Signature>, Fault> {
         return Err(Fault::Limit);
     }
     let list = View::new("a{sv}", bytes)?.lookup(SIGNATURE_KEY, MAX_KEYS)?;
-    list.elements(MAX_SIGNATURES)?
-        .map(|one| one?.array())
-        .collect()
+    list.elements(MAX_SIGNATURES)?.map(|one| one?.array()).collect()
 }

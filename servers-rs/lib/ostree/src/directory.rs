@@ -49,10 +49,7 @@ impl core::error::Error for DirectoryError {}
 impl Directory {
     /// The root.
     pub fn new(meta: DirMeta) -> Self {
-        Self {
-            meta,
-            ..Self::default()
-        }
+        Self { meta, ..Self::default() }
     }
 
     /// Adds a directory at an absolute path whose parent is there.
@@ -76,46 +73,28 @@ impl Directory {
             (name.clone(), tree, meta)
         });
         let directories = directories.collect();
-        let files = self
-            .files
-            .iter()
-            .map(|(name, id)| (name.clone(), *id))
-            .collect();
+        let files = self.files.iter().map(|(name, id)| (name.clone(), *id)).collect();
         let mut emit = |kind, bytes: Vec<u8>| {
             let id = ObjectId::of(&bytes);
             out(Object { id, kind, bytes });
             id
         };
-        let tree = emit(
-            ObjectKind::DirTree,
-            DirTree { files, directories }.to_bytes(),
-        );
+        let tree = emit(ObjectKind::DirTree, DirTree { files, directories }.to_bytes());
         (tree, emit(ObjectKind::DirMeta, self.meta.to_bytes()))
     }
 
     fn parent(&mut self, path: &str) -> Result<(&mut Self, String), DirectoryError> {
-        let (parents, name) = path
-            .strip_prefix('/')
-            .ok_or(DirectoryError::Name)?
-            .rsplit_once('/')
-            .unwrap_or(("", path.get(1..).unwrap_or("")));
-        if name.is_empty() || name == "." || name == ".." || name.len() > 255 || name.contains('\0')
-        {
+        let (parents, name) =
+            path.strip_prefix('/').ok_or(DirectoryError::Name)?.rsplit_once('/').unwrap_or(("", path.get(1..).unwrap_or("")));
+        if name.is_empty() || name == "." || name == ".." || name.len() > 255 || name.contains('\0') {
             return Err(DirectoryError::Name);
         }
         let mut directory = self;
-        for (depth, component) in parents
-            .split('/')
-            .filter(|component| !component.is_empty())
-            .enumerate()
-        {
+        for (depth, component) in parents.split('/').filter(|component| !component.is_empty()).enumerate() {
             if depth + 1 >= MAX_DEPTH {
                 return Err(DirectoryError::Depth);
             }
-            directory = directory
-                .directories
-                .get_mut(component)
-                .ok_or(DirectoryError::NoParent)?;
+            directory = directory.directories.get_mut(component).ok_or(DirectoryError::NoParent)?;
         }
         if directory.files.contains_key(name) || directory.directories.contains_key(name) {
             return Err(DirectoryError::Exists);

@@ -35,10 +35,7 @@ impl FileHeader {
 
     /// Reads the front of a `filez`: header, plain size, and where the compressed content begins.
     pub fn parse_archive_prefix(bytes: &[u8]) -> Result<(Self, u64, usize), Fault> {
-        let length = bytes
-            .first_chunk::<4>()
-            .map(|length| u32::from_be_bytes(*length) as usize)
-            .ok_or(Fault::Frame)?;
+        let length = bytes.first_chunk::<4>().map(|length| u32::from_be_bytes(*length) as usize).ok_or(Fault::Frame)?;
         if length > MAX_HEADER_BYTES {
             return Err(Fault::Limit);
         }

@@ -37,21 +37,10 @@ impl DirTree {
     pub fn to_bytes(&self) -> Vec<u8> {
         let id = |id: &ObjectId| Value::Bytes(id.0.to_vec());
         let name = |name: &String| Value::Text(name.clone());
-        let files = self
-            .files
-            .iter()
-            .map(|(file, csum)| Value::Tuple(vec![name(file), id(csum)]))
-            .collect();
-        let directories = self
-            .directories
-            .iter()
-            .map(|(dir, tree, meta)| Value::Tuple(vec![name(dir), id(tree), id(meta)]))
-            .collect();
-        Value::Tuple(vec![
-            Value::Array("(say)", files),
-            Value::Array("(sayay)", directories),
-        ])
-        .to_bytes()
+        let files = self.files.iter().map(|(file, csum)| Value::Tuple(vec![name(file), id(csum)])).collect();
+        let directories =
+            self.directories.iter().map(|(dir, tree, meta)| Value::Tuple(vec![name(dir), id(tree), id(meta)])).collect();
+        Value::Tuple(vec![Value::Array("(say)", files), Value::Array("(sayay)", directories)]).to_bytes()
     }
 
     /// Reads a dirtree: names are single path components, sorted, without repetition.
@@ -63,20 +52,14 @@ impl DirTree {
         let mut tree = Self::default();
         for entry in view.member(0)?.elements(MAX_ENTRIES)? {
             let entry = entry?;
-            tree.files
-                .push((name(entry.member(0)?)?, ObjectId(entry.member(1)?.array()?)));
+            tree.files.push((name(entry.member(0)?)?, ObjectId(entry.member(1)?.array()?)));
         }
         for entry in view.member(1)?.elements(MAX_ENTRIES)? {
             let entry = entry?;
             let (tree_id, meta_id) = (entry.member(1)?.array()?, entry.member(2)?.array()?);
-            tree.directories.push((
-                name(entry.member(0)?)?,
-                ObjectId(tree_id),
-                ObjectId(meta_id),
-            ));
+            tree.directories.push((name(entry.member(0)?)?, ObjectId(tree_id), ObjectId(meta_id)));
         }
-        let sorted = tree.files.is_sorted_by(|one, two| one.0 < two.0)
-            && tree.directories.is_sorted_by(|one, two| one.0 < two.0);
+        let sorted = tree.files.is_sorted_by(|one, two| one.0 < two.0) && tree.directories.is_sorted_by(|one, two| one.0 < two.0);
         if sorted { Ok(tree) } else { Err(Fault::Frame) }
     }
 }
@@ -102,12 +85,7 @@ impl DirMeta {
         }
         let view = View::new(META, bytes)?;
         let number = |index| view.member(index)?.u32();
-        Ok(Self {
-            uid: number(0)?,
-            gid: number(1)?,
-            mode: number(2)?,
-            xattrs: parse_xattrs(view.member(3)?)?,
-        })
+        Ok(Self { uid: number(0)?, gid: number(1)?, mode: number(2)?, xattrs: parse_xattrs(view.member(3)?)? })
     }
 }
 
@@ -134,9 +112,5 @@ pub(crate) fn parse_xattrs(view: View<'_>) -> Result<Xattrs, Fault> {
         }
         xattrs.push((name.into(), pair.member(1)?.bytes()?.to_vec()));
     }
-    if xattrs.is_sorted_by(|one, two| one.0 < two.0) {
-        Ok(xattrs)
-    } else {
-        Err(Fault::Frame)
-    }
+    if xattrs.is_sorted_by(|one, two| one.0 < two.0) { Ok(xattrs) } else { Err(Fault::Frame) }
 }

@@ -2,8 +2,8 @@
 //! The serialisation itself: examples of its specification, round trips, and refusals.
 
 use ostree::{
-    Commit, DirMeta, DirTree, Directory, DirectoryError, Fault, FileHeader, MAX_COMMIT_BYTES,
-    MAX_SIGNATURES, ObjectId, Value, View, signatures, signed_metadata,
+    Commit, DirMeta, DirTree, Directory, DirectoryError, Fault, FileHeader, MAX_COMMIT_BYTES, MAX_SIGNATURES, ObjectId, Value,
+    View, signatures, signed_metadata,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -16,21 +16,12 @@ fn text(text: &str) -> Value {
 fn the_examples_of_the_specification_have_their_bytes() {
     assert_eq!(text("hello world").to_bytes(), b"hello world\0");
     let strings = Value::Array("s", ["i", "can", "has", "strings?"].map(text).to_vec());
-    assert_eq!(
-        strings.to_bytes(),
-        b"i\0can\0has\0strings?\0\x02\x06\x0a\x13"
-    );
+    assert_eq!(strings.to_bytes(), b"i\0can\0has\0strings?\0\x02\x06\x0a\x13");
     let nested = Value::Tuple(vec![text("foo"), Value::Bytes(vec![1, 2])]);
     assert_eq!(nested.to_bytes(), b"foo\0\x01\x02\x04");
     let pairs = Value::Array("(sy)", vec![]);
-    assert_eq!(
-        (pairs.to_bytes(), pairs.type_string().as_str()),
-        (vec![], "a(sy)")
-    );
-    assert_eq!(
-        Value::dictionary(vec![("a".into(), Value::Bool(true))]).to_bytes(),
-        b"a\0\0\0\0\0\0\0\x01\0b\x02\x0c"
-    );
+    assert_eq!((pairs.to_bytes(), pairs.type_string().as_str()), (vec![], "a(sy)"));
+    assert_eq!(Value::dictionary(vec![("a".into(), Value::Bool(true))]).to_bytes(), b"a\0\0\0\0\0\0\0\x01\0b\x02\x0c");
 }
 
 #[test]
@@ -39,11 +30,7 @@ fn offsets_grow_with_the_container() {
         let value = Value::Array("s", (0..count).map(|_| text("a")).collect());
         let bytes = value.to_bytes();
         let view = View::new("as", &bytes).unwrap();
-        let found: Vec<_> = view
-            .elements(count)
-            .unwrap()
-            .map(|one| one.unwrap().text().unwrap())
-            .collect();
+        let found: Vec<_> = view.elements(count).unwrap().map(|one| one.unwrap().text().unwrap()).collect();
         assert_eq!(found, vec!["a"; count]);
         assert_eq!(view.elements(count - 1).unwrap_err(), Fault::Limit);
     }
@@ -57,55 +44,22 @@ fn values_that_are_not_what_their_type_says_are_refused() {
     assert_eq!(View::new("x", &[0; 8]).unwrap_err(), Fault::Type);
     assert_eq!(View::new("", b"").unwrap_err(), Fault::Type);
     assert_eq!(View::new("s", b"no end").unwrap().text(), Err(Fault::Text));
-    assert_eq!(
-        View::new("s", b"mid\0dle\0").unwrap().text(),
-        Err(Fault::Text)
-    );
+    assert_eq!(View::new("s", b"mid\0dle\0").unwrap().text(), Err(Fault::Text));
     assert_eq!(View::new("s", b"\xff\0").unwrap().text(), Err(Fault::Text));
     assert_eq!(View::new("s", b"a\0").unwrap().u64(), Err(Fault::Type));
-    assert_eq!(
-        View::new("v", b"no type").unwrap().variant().unwrap_err(),
-        Fault::Frame
-    );
+    assert_eq!(View::new("v", b"no type").unwrap().variant().unwrap_err(), Fault::Frame);
     // Offsets that lead outside, or leave no place for themselves.
-    assert_eq!(
-        View::new("as", b"a\0\x09")
-            .unwrap()
-            .elements(9)
-            .unwrap_err(),
-        Fault::Frame
-    );
-    assert_eq!(
-        View::new("as", b"a\0\x03")
-            .unwrap()
-            .elements(9)
-            .unwrap_err(),
-        Fault::Frame
-    );
-    assert_eq!(
-        View::new("(sy)", b"a\0\x01\x07")
-            .unwrap()
-            .member(0)
-            .unwrap_err(),
-        Fault::Frame
-    );
-    assert_eq!(
-        View::new("(sy)", b"").unwrap().member(0).unwrap_err(),
-        Fault::Frame
-    );
+    assert_eq!(View::new("as", b"a\0\x09").unwrap().elements(9).unwrap_err(), Fault::Frame);
+    assert_eq!(View::new("as", b"a\0\x03").unwrap().elements(9).unwrap_err(), Fault::Frame);
+    assert_eq!(View::new("(sy)", b"a\0\x01\x07").unwrap().member(0).unwrap_err(), Fault::Frame);
+    assert_eq!(View::new("(sy)", b"").unwrap().member(0).unwrap_err(), Fault::Frame);
 }
 
 #[test]
 fn type_strings_that_nest_or_run_too_far_are_refused() {
     assert!(View::new(&("a".repeat(15) + "y"), b"").is_ok());
-    assert_eq!(
-        View::new(&("a".repeat(40) + "y"), b"").unwrap_err(),
-        Fault::Type
-    );
-    assert_eq!(
-        View::new(&format!("({})", "y".repeat(80)), b"").unwrap_err(),
-        Fault::Type
-    );
+    assert_eq!(View::new(&("a".repeat(40) + "y"), b"").unwrap_err(), Fault::Type);
+    assert_eq!(View::new(&format!("({})", "y".repeat(80)), b"").unwrap_err(), Fault::Type);
     assert_eq!(View::new("(s", b"").unwrap_err(), Fault::Type);
 }
 
@@ -113,69 +67,31 @@ fn type_strings_that_nest_or_run_too_far_are_refused() {
 fn a_key_that_stands_there_twice_is_refused() {
     let entry = || Value::Entry("key".into(), Box::new(Value::Bool(true)));
     let bytes = Value::Array("{sv}", vec![entry(), entry()]).to_bytes();
-    assert_eq!(
-        View::new("a{sv}", &bytes)
-            .unwrap()
-            .lookup("key", 9)
-            .unwrap_err(),
-        Fault::Frame
-    );
-    assert_eq!(
-        View::new("a{sv}", &bytes)
-            .unwrap()
-            .lookup("other", 9)
-            .unwrap_err(),
-        Fault::Missing
-    );
+    assert_eq!(View::new("a{sv}", &bytes).unwrap().lookup("key", 9).unwrap_err(), Fault::Frame);
+    assert_eq!(View::new("a{sv}", &bytes).unwrap().lookup("other", 9).unwrap_err(), Fault::Missing);
 }
 
 #[test]
 fn names_that_lead_out_of_a_directory_are_refused() {
     for name in ["", ".", "..", "a/b", &"n".repeat(256)] {
-        let tree = DirTree {
-            files: vec![(name.into(), ObjectId::default())],
-            directories: vec![],
-        };
+        let tree = DirTree { files: vec![(name.into(), ObjectId::default())], directories: vec![] };
         assert_eq!(DirTree::parse(&tree.to_bytes()), Err(Fault::Text), "{name}");
     }
-    let unsorted = DirTree {
-        files: ["b", "a"]
-            .map(|name| (name.into(), ObjectId::default()))
-            .to_vec(),
-        directories: vec![],
-    };
+    let unsorted = DirTree { files: ["b", "a"].map(|name| (name.into(), ObjectId::default())).to_vec(), directories: vec![] };
     assert_eq!(DirTree::parse(&unsorted.to_bytes()), Err(Fault::Frame));
     let mut root = Directory::default();
-    assert_eq!(
-        root.add_file("relative", ObjectId::default()),
-        Err(DirectoryError::Name)
-    );
-    assert_eq!(
-        root.add_file("/a/b", ObjectId::default()),
-        Err(DirectoryError::NoParent)
-    );
+    assert_eq!(root.add_file("relative", ObjectId::default()), Err(DirectoryError::Name));
+    assert_eq!(root.add_file("/a/b", ObjectId::default()), Err(DirectoryError::NoParent));
     root.add_file("/a", ObjectId::default()).unwrap();
-    assert_eq!(
-        root.add_directory("/a", DirMeta::default()),
-        Err(DirectoryError::Exists)
-    );
+    assert_eq!(root.add_directory("/a", DirMeta::default()), Err(DirectoryError::Exists));
 }
 
 #[test]
 fn what_is_larger_than_its_limit_is_refused() {
-    assert_eq!(
-        Commit::parse(&vec![0; MAX_COMMIT_BYTES + 1]),
-        Err(Fault::Limit)
-    );
-    assert_eq!(
-        signatures(&signed_metadata(&vec![[0; 64]; MAX_SIGNATURES + 1])),
-        Err(Fault::Limit)
-    );
+    assert_eq!(Commit::parse(&vec![0; MAX_COMMIT_BYTES + 1]), Err(Fault::Limit));
+    assert_eq!(signatures(&signed_metadata(&vec![[0; 64]; MAX_SIGNATURES + 1])), Err(Fault::Limit));
     assert_eq!(signatures(&vec![0; 1 << 20]), Err(Fault::Limit));
-    assert_eq!(
-        FileHeader::parse_archive_prefix(&[0xff; 64]),
-        Err(Fault::Limit)
-    );
+    assert_eq!(FileHeader::parse_archive_prefix(&[0xff; 64]), Err(Fault::Limit));
 }
 
 #[test]
@@ -183,31 +99,19 @@ fn a_signature_of_another_length_is_refused() {
     let list = Value::Array("ay", vec![Value::Bytes(vec![0; 63])]);
     let bytes = Value::dictionary(vec![(ostree::SIGNATURE_KEY.into(), list)]).to_bytes();
     assert_eq!(signatures(&bytes), Err(Fault::Frame));
-    assert_eq!(
-        signatures(&Value::dictionary(vec![]).to_bytes()),
-        Err(Fault::Missing)
-    );
+    assert_eq!(signatures(&Value::dictionary(vec![]).to_bytes()), Err(Fault::Missing));
 }
 
 fn commits() -> impl Strategy<Value = Commit> {
     let metadata = vec(("[a-z.]{1,20}", vec(any::<u8>(), 0..400)), 0..8);
-    (
-        metadata,
-        any::<Option<[u8; 32]>>(),
-        "[^\0]{0,300}",
-        any::<u64>(),
-        any::<[u8; 32]>(),
-        any::<[u8; 32]>(),
-    )
-        .prop_map(|(metadata, parent, subject, time, tree, meta)| {
-            let pairs = metadata
-                .into_iter()
-                .map(|(key, bytes)| (key, Value::Bytes(bytes)))
-                .collect();
+    (metadata, any::<Option<[u8; 32]>>(), "[^\0]{0,300}", any::<u64>(), any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(
+        |(metadata, parent, subject, time, tree, meta)| {
+            let pairs = metadata.into_iter().map(|(key, bytes)| (key, Value::Bytes(bytes))).collect();
             let mut commit = Commit::new(pairs, time, ObjectId(tree), ObjectId(meta));
             (commit.parent, commit.subject) = (parent.map(ObjectId), subject);
             commit
-        })
+        },
+    )
 }
 
 fn names() -> impl Strategy<Value = Vec<String>> {

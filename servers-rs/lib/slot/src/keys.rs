@@ -82,9 +82,7 @@ impl KeySet {
             bytes.extend_from_slice(&key.not_after_s.to_le_bytes());
         }
         bytes.resize(KEYS_SECTION_BYTES, 0);
-        bytes
-            .try_into()
-            .map_err(|_| KeysFault::Count { found: count })
+        bytes.try_into().map_err(|_| KeysFault::Count { found: count })
     }
 
     /// Reads a section.
@@ -97,17 +95,9 @@ impl KeySet {
         if count == 0 || count > MAX_KEYS {
             return Err(KeysFault::Count { found: count });
         }
-        let body = bytes
-            .get(HEADER_BYTES..HEADER_BYTES + count * KEY_BYTES)
-            .ok_or(KeysFault::Short)?;
-        let keys = body
-            .chunks_exact(KEY_BYTES)
-            .enumerate()
-            .map(|(index, key)| parse_key(index, key));
-        Ok(Self {
-            minimal_rollback_index: u64::from_le_bytes(field(header, 12)?),
-            keys: keys.collect::<Result<_, _>>()?,
-        })
+        let body = bytes.get(HEADER_BYTES..HEADER_BYTES + count * KEY_BYTES).ok_or(KeysFault::Short)?;
+        let keys = body.chunks_exact(KEY_BYTES).enumerate().map(|(index, key)| parse_key(index, key));
+        Ok(Self { minimal_rollback_index: u64::from_le_bytes(field(header, 12)?), keys: keys.collect::<Result<_, _>>()? })
     }
 }
 
@@ -115,10 +105,7 @@ fn parse_key(index: usize, bytes: &[u8]) -> Result<TrustedKey, KeysFault> {
     let flags = u32::from_le_bytes(field(bytes, 32)?);
     // A flag that is not known may mean "do not trust".
     if flags & !(DEVELOPMENT | REVOKED) != 0 {
-        return Err(KeysFault::Flags {
-            key: index,
-            found: flags,
-        });
+        return Err(KeysFault::Flags { key: index, found: flags });
     }
     Ok(TrustedKey {
         public: field(bytes, 0)?,
@@ -129,8 +116,5 @@ fn parse_key(index: usize, bytes: &[u8]) -> Result<TrustedKey, KeysFault> {
 }
 
 fn field<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], KeysFault> {
-    bytes
-        .get(at..at + N)
-        .and_then(|part| part.try_into().ok())
-        .ok_or(KeysFault::Short)
+    bytes.get(at..at + N).and_then(|part| part.try_into().ok()).ok_or(KeysFault::Short)
 }

@@ -26,11 +26,7 @@ pub struct TooSmall {
 
 impl fmt::Display for TooSmall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the slot needs {} bytes, its partition has {}",
-            self.needed_bytes, self.available_bytes
-        )
+        write!(f, "the slot needs {} bytes, its partition has {}", self.needed_bytes, self.available_bytes)
     }
 }
 
@@ -40,21 +36,11 @@ impl Layout {
     /// Lays out an image of `data_blocks` in a slot of `slot_blocks`.
     pub fn plan(slot_blocks: u64, data_blocks: u64) -> Result<Self, TooSmall> {
         let available_bytes = slot_blocks.saturating_mul(BLOCK_BYTES as u64);
-        let too_small = |blocks: u64| TooSmall {
-            needed_bytes: blocks.saturating_mul(BLOCK_BYTES as u64),
-            available_bytes,
-        };
+        let too_small = |blocks: u64| TooSmall { needed_bytes: blocks.saturating_mul(BLOCK_BYTES as u64), available_bytes };
         let geometry = Geometry::new(data_blocks).ok_or(too_small(data_blocks.max(1)))?;
         // No overflow: a geometry's blocks are below 2^51.
         let needed = data_blocks + geometry.hash_area_blocks() + TRAILER_BLOCKS;
-        if needed > slot_blocks {
-            Err(too_small(needed))
-        } else {
-            Ok(Self {
-                slot_blocks,
-                geometry,
-            })
-        }
+        if needed > slot_blocks { Err(too_small(needed)) } else { Ok(Self { slot_blocks, geometry }) }
     }
 
     /// Length of the EROFS image.

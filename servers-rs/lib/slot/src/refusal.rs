@@ -89,10 +89,7 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(check: Check, detail: impl Into<String>) -> Self {
-        Self {
-            check,
-            detail: detail.into(),
-        }
+        Self { check, detail: detail.into() }
     }
 }
 

@@ -55,39 +55,18 @@ impl Release {
         let link = |(path, target): &(String, String)| Value::Tuple(vec![text(path), text(target)]);
         let pairs = [
             ("version", text(&self.version)),
-            (
-                "ostree.ref-binding",
-                Value::Array("s", self.refs.iter().map(text).collect()),
-            ),
+            ("ostree.ref-binding", Value::Array("s", self.refs.iter().map(text).collect())),
             ("ostree.architecture", text(&self.architecture)),
-            (
-                "flatracoon.verity-root",
-                Value::Bytes(self.verity_root.to_vec()),
-            ),
-            (
-                "flatracoon.verity-salt",
-                Value::Bytes(self.verity_salt.clone()),
-            ),
+            ("flatracoon.verity-root", Value::Bytes(self.verity_root.to_vec())),
+            ("flatracoon.verity-salt", Value::Bytes(self.verity_salt.clone())),
             ("flatracoon.data-blocks", Value::U64(self.data_blocks)),
             ("flatracoon.rollback-index", Value::U64(self.rollback_index)),
-            (
-                "flatracoon.image-uuid",
-                Value::Bytes(self.image_uuid.to_vec()),
-            ),
-            (
-                "flatracoon.nodes",
-                Value::Array("(suuuu)", self.nodes.iter().map(node).collect()),
-            ),
-            (
-                "flatracoon.hardlinks",
-                Value::Array("(ss)", self.hardlinks.iter().map(link).collect()),
-            ),
+            ("flatracoon.image-uuid", Value::Bytes(self.image_uuid.to_vec())),
+            ("flatracoon.nodes", Value::Array("(suuuu)", self.nodes.iter().map(node).collect())),
+            ("flatracoon.hardlinks", Value::Array("(ss)", self.hardlinks.iter().map(link).collect())),
             ("flatracoon.unreleased", Value::Bool(self.unreleased)),
         ];
-        let pairs = pairs
-            .into_iter()
-            .map(|(key, value)| (String::from(key), value))
-            .collect();
+        let pairs = pairs.into_iter().map(|(key, value)| (String::from(key), value)).collect();
         Commit::new(pairs, timestamp_s, root_tree, root_meta)
     }
 
@@ -97,20 +76,14 @@ impl Release {
         if version.is_empty() || version.len() > MAX_VERSION_BYTES {
             return Err(("version", Fault::Limit));
         }
-        let verity_salt = get(commit, "flatracoon.verity-salt", |view| {
-            view.bytes().map(<[u8]>::to_vec)
-        })?;
+        let verity_salt = get(commit, "flatracoon.verity-salt", |view| view.bytes().map(<[u8]>::to_vec))?;
         if verity_salt.len() > MAX_SALT_BYTES {
             return Err(("flatracoon.verity-salt", Fault::Limit));
         }
         Ok(Self {
             version,
-            refs: get(commit, "ostree.ref-binding", |view| {
-                list(view, |one| one.text().map(String::from))
-            })?,
-            architecture: get(commit, "ostree.architecture", |view| {
-                view.text().map(String::from)
-            })?,
+            refs: get(commit, "ostree.ref-binding", |view| list(view, |one| one.text().map(String::from)))?,
+            architecture: get(commit, "ostree.architecture", |view| view.text().map(String::from))?,
             verity_root: get(commit, "flatracoon.verity-root", |view| view.array())?,
             verity_salt,
             data_blocks: get(commit, "flatracoon.data-blocks", |view| view.u64())?,
@@ -118,9 +91,7 @@ impl Release {
             image_uuid: get(commit, "flatracoon.image-uuid", |view| view.array())?,
             nodes: get(commit, "flatracoon.nodes", |view| list(view, parse_node))?,
             hardlinks: get(commit, "flatracoon.hardlinks", |view| {
-                list(view, |one| {
-                    Ok((one.member(0)?.text()?.into(), one.member(1)?.text()?.into()))
-                })
+                list(view, |one| Ok((one.member(0)?.text()?.into(), one.member(1)?.text()?.into())))
             })?,
             unreleased: get(commit, "flatracoon.unreleased", |view| view.bool())?,
         })
@@ -132,26 +103,14 @@ fn get<'a, T>(
     key: &'static str,
     read: impl FnOnce(View<'a>) -> Result<T, Fault>,
 ) -> Result<T, (&'static str, Fault)> {
-    commit
-        .metadata(key)
-        .and_then(read)
-        .map_err(|fault| (key, fault))
+    commit.metadata(key).and_then(read).map_err(|fault| (key, fault))
 }
 
-fn list<'a, T>(
-    view: View<'a>,
-    read: impl Fn(View<'a>) -> Result<T, Fault>,
-) -> Result<Vec<T>, Fault> {
+fn list<'a, T>(view: View<'a>, read: impl Fn(View<'a>) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
     view.elements(MAX_LIST)?.map(|one| read(one?)).collect()
 }
 
 fn parse_node(view: View<'_>) -> Result<Node, Fault> {
     let number = |index| view.member(index)?.u32();
-    Ok(Node {
-        path: view.member(0)?.text()?.into(),
-        mode: number(1)?,
-        uid: number(2)?,
-        gid: number(3)?,
-        rdev: number(4)?,
-    })
+    Ok(Node { path: view.member(0)?.text()?.into(), mode: number(1)?, uid: number(2)?, gid: number(3)?, rdev: number(4)? })
 }

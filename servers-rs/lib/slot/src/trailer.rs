@@ -60,16 +60,9 @@ impl fmt::Display for TrailerFault {
                 write!(f, "header of {found} bytes, known is {HEADER_BYTES}")
             }
             Self::Digest => write!(f, "the header does not have its digest"),
-            Self::Range { offset, length } => write!(
-                f,
-                "{length} bytes at {offset} do not lie within the trailer"
-            ),
+            Self::Range { offset, length } => write!(f, "{length} bytes at {offset} do not lie within the trailer"),
             Self::TooLarge { bytes } => {
-                write!(
-                    f,
-                    "commit and signature have {bytes} bytes, the trailer has room for {}",
-                    TRAILER_BYTES - BLOCK_BYTES
-                )
+                write!(f, "commit and signature have {bytes} bytes, the trailer has room for {}", TRAILER_BYTES - BLOCK_BYTES)
             }
         }
     }
@@ -81,13 +74,7 @@ impl Trailer {
     /// The trailer of a slot that is laid out like that.
     pub fn new(layout: &Layout, commit: Vec<u8>, commitmeta: Vec<u8>) -> Self {
         let image_bytes = layout.image_bytes();
-        Self {
-            commit,
-            commitmeta,
-            image_bytes,
-            verity_offset_bytes: image_bytes,
-            verity_bytes: layout.hash_area_bytes(),
-        }
+        Self { commit, commitmeta, image_bytes, verity_offset_bytes: image_bytes, verity_bytes: layout.hash_area_bytes() }
     }
 
     /// All 64 KiB.
@@ -101,21 +88,12 @@ impl Trailer {
         let commit_offset = BLOCK_BYTES;
         let mut bytes = Vec::with_capacity(TRAILER_BYTES);
         bytes.extend_from_slice(MAGIC);
-        for number in [
-            VERSION,
-            HEADER_BYTES as u32,
-            commit_offset as u32,
-            commit as u32,
-            (commit_offset + commit) as u32,
-            meta as u32,
-        ] {
+        for number in
+            [VERSION, HEADER_BYTES as u32, commit_offset as u32, commit as u32, (commit_offset + commit) as u32, meta as u32]
+        {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        for number in [
-            self.image_bytes,
-            self.verity_offset_bytes,
-            self.verity_bytes,
-        ] {
+        for number in [self.image_bytes, self.verity_offset_bytes, self.verity_bytes] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         let digest = Sha256::digest(&bytes);
@@ -167,15 +145,9 @@ fn part(bytes: &[u8], offset: u32, length: u32) -> Result<Vec<u8>, TrailerFault>
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes
-        .get(at..at + 4)
-        .and_then(|part| part.try_into().ok())
-        .map_or(0, u32::from_le_bytes)
+    bytes.get(at..at + 4).and_then(|part| part.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    bytes
-        .get(at..at + 8)
-        .and_then(|part| part.try_into().ok())
-        .map_or(0, u64::from_le_bytes)
+    bytes.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_le_bytes)
 }

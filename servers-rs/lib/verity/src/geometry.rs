@@ -37,12 +37,7 @@ impl Geometry {
             *start.get_mut(level)? = next;
             next += sizes.get(level)?;
         }
-        Some(Self {
-            data_blocks,
-            levels,
-            start,
-            tree_blocks: next,
-        })
+        Some(Self { data_blocks, levels, start, tree_blocks: next })
     }
 
     /// How many data blocks the tree covers.
@@ -71,10 +66,7 @@ impl Geometry {
         if level >= self.levels {
             return None;
         }
-        let block = self
-            .start
-            .get(level)?
-            .checked_add(index / DIGESTS_PER_BLOCK)?;
+        let block = self.start.get(level)?.checked_add(index / DIGESTS_PER_BLOCK)?;
         Some((block, (index % DIGESTS_PER_BLOCK) as usize * 32))
     }
 }
@@ -87,10 +79,7 @@ mod tests {
     fn levels_lie_top_first() {
         let tree = Geometry::new(260_094).unwrap();
         // Flatcar's /usr: 2,032 leaves, 16 above them, 1 on top, and the superblock.
-        assert_eq!(
-            (tree.levels(), tree.tree_blocks(), tree.hash_area_blocks()),
-            (3, 2_049, 2_050)
-        );
+        assert_eq!((tree.levels(), tree.tree_blocks(), tree.hash_area_blocks()), (3, 2_049, 2_050));
         assert_eq!(tree.locate(2, 0), Some((0, 0)));
         assert_eq!(tree.locate(1, 0), Some((1, 0)));
         assert_eq!(tree.locate(0, 129), Some((18, 32)));

@@ -31,26 +31,12 @@ struct Cached {
 impl<R: BlockRead> Verified<R> {
     /// `tree_start` is the block of `reader` at which the tree begins (one after the superblock). `None` if data or tree do
     /// not lie within the reader, or overlap. Nothing is read yet.
-    pub fn new(
-        reader: R,
-        geometry: Geometry,
-        salt: &[u8],
-        root: Digest,
-        tree_start: u64,
-    ) -> Option<Self> {
+    pub fn new(reader: R, geometry: Geometry, salt: &[u8], root: Digest, tree_start: u64) -> Option<Self> {
         let end = tree_start.checked_add(geometry.tree_blocks())?;
         if tree_start < geometry.data_blocks() || end > reader.block_count() {
             return None;
         }
-        Some(Self {
-            reader,
-            geometry,
-            salt: salt.to_vec(),
-            root,
-            tree_start,
-            cache: Vec::new(),
-            clock: 0,
-        })
+        Some(Self { reader, geometry, salt: salt.to_vec(), root, tree_start, cache: Vec::new(), clock: 0 })
     }
 
     /// The reader beneath, given back.
@@ -73,22 +59,14 @@ impl<R: BlockRead> Verified<R> {
         for level in (0..self.geometry.levels()).rev() {
             // Level 0 is indexed by data block, each level above by the block of the level below.
             let at = index >> (7 * level as u32);
-            let (number, offset) = self
-                .geometry
-                .locate(level, at)
-                .ok_or(self.out_of_range(index))?;
+            let (number, offset) = self.geometry.locate(level, at).ok_or(self.out_of_range(index))?;
             digest = self.digest_in(number, offset, &digest)?;
         }
         Ok(digest)
     }
 
     /// The digest at `offset` of hash block `number`, whose own digest must be `wanted`.
-    fn digest_in(
-        &mut self,
-        number: u64,
-        offset: usize,
-        wanted: &Digest,
-    ) -> Result<Digest, ReadError> {
+    fn digest_in(&mut self, number: u64, offset: usize, wanted: &Digest) -> Result<Digest, ReadError> {
         self.clock += 1;
         if let Some(hit) = self.cache.iter_mut().find(|cached| cached.number == number) {
             hit.last_used = self.clock;
@@ -101,11 +79,7 @@ impl<R: BlockRead> Verified<R> {
             return Err(ReadError::Unverified { block });
         }
         let digest = digest_at(&bytes, offset).ok_or(ReadError::Unverified { block })?;
-        self.remember(Cached {
-            number,
-            last_used: self.clock,
-            bytes,
-        });
+        self.remember(Cached { number, last_used: self.clock, bytes });
         Ok(digest)
     }
 
@@ -118,11 +92,7 @@ impl<R: BlockRead> Verified<R> {
     }
 
     fn out_of_range(&self, first: u64) -> ReadError {
-        ReadError::OutOfRange {
-            first,
-            count: 1,
-            available: self.geometry.data_blocks(),
-        }
+        ReadError::OutOfRange { first, count: 1, available: self.geometry.data_blocks() }
     }
 }
 
@@ -157,10 +127,7 @@ impl<R: BlockRead> Verified<R> {
 
 impl<R: core::fmt::Debug> core::fmt::Debug for Verified<R> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Verified")
-            .field("reader", &self.reader)
-            .field("geometry", &self.geometry)
-            .finish_non_exhaustive()
+        f.debug_struct("Verified").field("reader", &self.reader).field("geometry", &self.geometry).finish_non_exhaustive()
     }
 }
 

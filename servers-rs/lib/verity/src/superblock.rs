@@ -81,18 +81,12 @@ impl Superblock {
     /// `None` if the salt is too long or the number of data blocks cannot be.
     pub fn new(uuid: [u8; 16], salt: &[u8], data_blocks: u64) -> Option<Self> {
         let geometry = Geometry::new(data_blocks)?;
-        (salt.len() <= MAX_SALT_BYTES).then(|| Self {
-            uuid,
-            salt: salt.to_vec(),
-            geometry,
-        })
+        (salt.len() <= MAX_SALT_BYTES).then(|| Self { uuid, salt: salt.to_vec(), geometry })
     }
 
     /// Reads the first 512 bytes of `bytes`. Padding is not looked at: nothing there is used.
     pub fn parse(bytes: &[u8]) -> Result<Self, SuperblockFault> {
-        let bytes = bytes
-            .get(..SUPERBLOCK_BYTES)
-            .ok_or(SuperblockFault::Short)?;
+        let bytes = bytes.get(..SUPERBLOCK_BYTES).ok_or(SuperblockFault::Short)?;
         if field::<8>(bytes, SIGNATURE)? != *MAGIC {
             return Err(SuperblockFault::Signature);
         }
@@ -114,22 +108,14 @@ impl Superblock {
             return Err(SuperblockFault::BlockSize { data, hash });
         }
         let data_blocks = u64::from_le_bytes(field(bytes, DATA_BLOCKS)?);
-        let geometry =
-            Geometry::new(data_blocks).ok_or(SuperblockFault::DataBlocks { found: data_blocks })?;
+        let geometry = Geometry::new(data_blocks).ok_or(SuperblockFault::DataBlocks { found: data_blocks })?;
         let length = u16::from_le_bytes(field(bytes, SALT_SIZE)?);
         let salt = usize::from(length);
         if salt > MAX_SALT_BYTES {
             return Err(SuperblockFault::Salt { length });
         }
-        let salt = bytes
-            .get(SALT..SALT + salt)
-            .ok_or(SuperblockFault::Salt { length })?
-            .to_vec();
-        Ok(Self {
-            uuid: field(bytes, UUID)?,
-            salt,
-            geometry,
-        })
+        let salt = bytes.get(SALT..SALT + salt).ok_or(SuperblockFault::Salt { length })?.to_vec();
+        Ok(Self { uuid: field(bytes, UUID)?, salt, geometry })
     }
 
     /// The whole hash block that holds the superblock.
@@ -142,29 +128,16 @@ impl Superblock {
         put(&mut block, ALGORITHM.0, b"sha256");
         put(&mut block, DATA_BLOCK_SIZE.0, &4096u32.to_le_bytes());
         put(&mut block, HASH_BLOCK_SIZE.0, &4096u32.to_le_bytes());
-        put(
-            &mut block,
-            DATA_BLOCKS.0,
-            &self.geometry.data_blocks().to_le_bytes(),
-        );
-        let salt = self
-            .salt
-            .get(..self.salt.len().min(MAX_SALT_BYTES))
-            .unwrap_or_default();
+        put(&mut block, DATA_BLOCKS.0, &self.geometry.data_blocks().to_le_bytes());
+        let salt = self.salt.get(..self.salt.len().min(MAX_SALT_BYTES)).unwrap_or_default();
         put(&mut block, SALT_SIZE.0, &(salt.len() as u16).to_le_bytes());
         put(&mut block, SALT, salt);
         block
     }
 }
 
-fn field<const N: usize>(
-    bytes: &[u8],
-    (from, to): (usize, usize),
-) -> Result<[u8; N], SuperblockFault> {
-    bytes
-        .get(from..to)
-        .and_then(|part| part.try_into().ok())
-        .ok_or(SuperblockFault::Short)
+fn field<const N: usize>(bytes: &[u8], (from, to): (usize, usize)) -> Result<[u8; N], SuperblockFault> {
+    bytes.get(from..to).and_then(|part| part.try_into().ok()).ok_or(SuperblockFault::Short)
 }
 
 /// All callers write inside the block: offsets are the constants above, lengths are bounded by the types.

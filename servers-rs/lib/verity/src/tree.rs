@@ -27,17 +27,8 @@ struct Level {
 impl TreeBuilder {
     /// `salt` as in the superblock.
     pub fn new(geometry: Geometry, salt: &[u8]) -> Self {
-        let level = Level {
-            bytes: Vec::with_capacity(BLOCK_BYTES),
-            taken: 0,
-        };
-        Self {
-            geometry,
-            salt: salt.to_vec(),
-            levels: alloc::vec![level; geometry.levels()],
-            pushed: 0,
-            root: None,
-        }
+        let level = Level { bytes: Vec::with_capacity(BLOCK_BYTES), taken: 0 };
+        Self { geometry, salt: salt.to_vec(), levels: alloc::vec![level; geometry.levels()], pushed: 0, root: None }
     }
 
     /// Takes the next data block (a shorter one counts as zero-filled). `emit` gets each hash block that became full: its
@@ -63,11 +54,7 @@ impl TreeBuilder {
             return None;
         }
         for level in 0..self.levels.len() {
-            if self
-                .levels
-                .get(level)
-                .is_some_and(|level| !level.bytes.is_empty())
-            {
+            if self.levels.get(level).is_some_and(|level| !level.bytes.is_empty()) {
                 self.close(level, emit);
             }
         }

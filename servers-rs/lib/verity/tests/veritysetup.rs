@@ -5,20 +5,14 @@ use blocks::{BLOCK_BYTES, BlockRead, Memory, ReadError};
 use std::{path::PathBuf, process::Command};
 use verity::{Digest, Geometry, Superblock, SuperblockFault, TreeBuilder, Verified};
 
-const UUID: [u8; 16] = [
-    0x59, 0xcc, 0x0c, 0xdf, 0xcf, 0xf0, 0x8f, 0xdf, 0xa8, 0xb7, 0xcb, 0x87, 0x0d, 0x12, 0xf3, 0x2b,
-];
+const UUID: [u8; 16] = [0x59, 0xcc, 0x0c, 0xdf, 0xcf, 0xf0, 0x8f, 0xdf, 0xa8, 0xb7, 0xcb, 0x87, 0x0d, 0x12, 0xf3, 0x2b];
 const SALT: [u8; 32] = [0x5a; 32];
 
 /// Data that differs from block to block.
 fn data(blocks: usize) -> Vec<u8> {
     let mut bytes = vec![0u8; blocks * BLOCK_BYTES];
     for (index, block) in bytes.chunks_mut(BLOCK_BYTES).enumerate() {
-        block[..8].copy_from_slice(
-            &(index as u64)
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                .to_le_bytes(),
-        );
+        block[..8].copy_from_slice(&(index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
         block[BLOCK_BYTES - 1] = 1;
     }
     bytes
@@ -27,34 +21,23 @@ fn data(blocks: usize) -> Vec<u8> {
 /// Superblock and tree, and the root digest.
 fn hash_area(data: &[u8], salt: &[u8]) -> (Vec<u8>, Digest) {
     let geometry = Geometry::new((data.len() / BLOCK_BYTES) as u64).unwrap();
-    let mut area = Superblock::new(UUID, salt, geometry.data_blocks())
-        .unwrap()
-        .to_block()
-        .to_vec();
+    let mut area = Superblock::new(UUID, salt, geometry.data_blocks()).unwrap().to_block().to_vec();
     area.resize(geometry.hash_area_blocks() as usize * BLOCK_BYTES, 0);
     let mut emit = |number: u64, block: &verity::Block| {
         let at = (number as usize + 1) * BLOCK_BYTES;
         area[at..at + BLOCK_BYTES].copy_from_slice(block);
     };
     let mut builder = TreeBuilder::new(geometry, salt);
-    data.chunks(BLOCK_BYTES)
-        .for_each(|block| builder.push(block, &mut emit));
+    data.chunks(BLOCK_BYTES).for_each(|block| builder.push(block, &mut emit));
     let root = builder.finish(&mut emit).unwrap();
     (area, root)
 }
 
 fn veritysetup(arguments: &[&str]) -> String {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    let output = Command::new("veritysetup")
-        .args(arguments)
-        .env("PATH", path)
-        .output()
-        .expect("veritysetup (package cryptsetup-bin)");
-    assert!(
-        output.status.success(),
-        "veritysetup {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output =
+        Command::new("veritysetup").args(arguments).env("PATH", path).output().expect("veritysetup (package cryptsetup-bin)");
+    assert!(output.status.success(), "veritysetup {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -65,17 +48,10 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn trees_are_those_of_veritysetup_bit_for_bit() {
     // One block (no tree), around the edges of a hash block, and three levels.
-    for (blocks, salt) in [
-        (1, &SALT[..]),
-        (2, &SALT),
-        (127, &[]),
-        (128, &SALT),
-        (129, &SALT),
-        (300, &[7; 256]),
-        (128 * 128 + 1, &SALT),
-    ] {
-        let folder =
-            std::env::temp_dir().join(format!("flatracoon-verity-{}-{blocks}", std::process::id()));
+    for (blocks, salt) in
+        [(1, &SALT[..]), (2, &SALT), (127, &[]), (128, &SALT), (129, &SALT), (300, &[7; 256]), (128 * 128 + 1, &SALT)]
+    {
+        let folder = std::env::temp_dir().join(format!("flatracoon-verity-{}-{blocks}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let file = |name: &str| -> PathBuf { folder.join(name) };
         let content = data(blocks);
@@ -83,22 +59,12 @@ fn trees_are_those_of_veritysetup_bit_for_bit() {
         std::fs::write(file("hash"), []).unwrap();
         let (data_file, hash_file) = (file("data"), file("hash"));
         let (data_file, hash_file) = (data_file.to_str().unwrap(), hash_file.to_str().unwrap());
-        let salt_text = if salt.is_empty() {
-            "-".to_string()
-        } else {
-            hex(salt)
-        };
+        let salt_text = if salt.is_empty() { "-".to_string() } else { hex(salt) };
         let uuid = "59cc0cdf-cff0-8fdf-a8b7-cb870d12f32b";
-        let said = veritysetup(&[
-            "format", "--uuid", uuid, "--salt", &salt_text, data_file, hash_file,
-        ]);
+        let said = veritysetup(&["format", "--uuid", uuid, "--salt", &salt_text, data_file, hash_file]);
         let theirs = std::fs::read(file("hash")).unwrap();
         let (ours, root) = hash_area(&content, salt);
-        assert!(
-            said.contains(&hex(&root)),
-            "{blocks} blocks: root {} is not in\n{said}",
-            hex(&root)
-        );
+        assert!(said.contains(&hex(&root)), "{blocks} blocks: root {} is not in\n{said}", hex(&root));
         assert!(ours == theirs, "{blocks} blocks: the trees differ");
         // And they check what we wrote.
         std::fs::write(file("hash"), ours).unwrap();
@@ -116,14 +82,7 @@ fn slot(blocks: usize) -> (Vec<u8>, Digest) {
 }
 
 fn open(bytes: &[u8], blocks: usize, root: Digest) -> Verified<Memory<'_>> {
-    Verified::new(
-        Memory(bytes),
-        Geometry::new(blocks as u64).unwrap(),
-        &SALT,
-        root,
-        blocks as u64 + 1,
-    )
-    .unwrap()
+    Verified::new(Memory(bytes), Geometry::new(blocks as u64).unwrap(), &SALT, root, blocks as u64 + 1).unwrap()
 }
 
 #[test]
@@ -151,35 +110,20 @@ fn a_flipped_bit_in_any_level_or_in_data_is_refused_and_nothing_leaks() {
     let geometry = Geometry::new(blocks as u64).unwrap();
     let tree = blocks + 1;
     let victim = 19_999u64;
-    let path: Vec<usize> = (0..3)
-        .map(|level| tree + geometry.locate(level, victim >> (7 * level)).unwrap().0 as usize)
-        .collect();
+    let path: Vec<usize> = (0..3).map(|level| tree + geometry.locate(level, victim >> (7 * level)).unwrap().0 as usize).collect();
     for damaged in path.iter().copied().chain([victim as usize]) {
         for offset in [0, 31, BLOCK_BYTES - 1] {
             let mut bytes = good.clone();
             bytes[damaged * BLOCK_BYTES + offset] ^= 0x10;
             let mut out = vec![0xaa; 2 * BLOCK_BYTES];
-            let error = open(&bytes, blocks, root)
-                .read_blocks(victim - 1, &mut out)
-                .unwrap_err();
-            assert_eq!(
-                error,
-                ReadError::Unverified {
-                    block: damaged as u64
-                }
-            );
-            assert!(
-                out.iter().all(|byte| *byte == 0),
-                "unverified bytes came out"
-            );
+            let error = open(&bytes, blocks, root).read_blocks(victim - 1, &mut out).unwrap_err();
+            assert_eq!(error, ReadError::Unverified { block: damaged as u64 });
+            assert!(out.iter().all(|byte| *byte == 0), "unverified bytes came out");
         }
     }
     let mut other_root = root;
     other_root[5] ^= 1;
-    assert_eq!(
-        open(&good, blocks, other_root).check_root(),
-        Err(ReadError::Unverified { block: tree as u64 })
-    );
+    assert_eq!(open(&good, blocks, other_root).check_root(), Err(ReadError::Unverified { block: tree as u64 }));
 }
 
 #[test]
@@ -198,10 +142,7 @@ fn reads_beyond_the_data_are_refused() {
     let (bytes, root) = slot(3);
     let mut out = vec![0; 2 * BLOCK_BYTES];
     for first in [2, 3, u64::MAX] {
-        assert!(matches!(
-            open(&bytes, 3, root).read_blocks(first, &mut out),
-            Err(ReadError::OutOfRange { .. })
-        ));
+        assert!(matches!(open(&bytes, 3, root).read_blocks(first, &mut out), Err(ReadError::OutOfRange { .. })));
     }
 }
 
@@ -238,22 +179,10 @@ fn superblocks_that_lie_are_refused() {
     assert_eq!(with(8, &[2]), SuperblockFault::Version { found: 2 });
     assert_eq!(with(12, &[0]), SuperblockFault::HashType { found: 0 });
     assert_eq!(with(32, b"sha512"), SuperblockFault::Algorithm);
-    assert_eq!(
-        with(64, &512u32.to_le_bytes()),
-        SuperblockFault::BlockSize {
-            data: 512,
-            hash: 4096
-        }
-    );
+    assert_eq!(with(64, &512u32.to_le_bytes()), SuperblockFault::BlockSize { data: 512, hash: 4096 });
     assert_eq!(with(72, &[0; 8]), SuperblockFault::DataBlocks { found: 0 });
-    assert_eq!(
-        with(72, &[0xff; 8]),
-        SuperblockFault::DataBlocks { found: u64::MAX }
-    );
-    assert_eq!(
-        with(80, &257u16.to_le_bytes()),
-        SuperblockFault::Salt { length: 257 }
-    );
+    assert_eq!(with(72, &[0xff; 8]), SuperblockFault::DataBlocks { found: u64::MAX });
+    assert_eq!(with(80, &257u16.to_le_bytes()), SuperblockFault::Salt { length: 257 });
     assert!(Superblock::new(UUID, &[0; 257], 77).is_none());
 }
 

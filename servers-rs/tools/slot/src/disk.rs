@@ -42,19 +42,11 @@ impl Place {
     pub fn open(&self) -> Result<Found, Fault> {
         let mut input = Input::open(&self.image, false)?;
         if let Some(offset) = self.offset {
-            return Ok(Found::Slot(
-                input.window(offset, self.length.unwrap_or(u64::MAX))?,
-            ));
+            return Ok(Found::Slot(input.window(offset, self.length.unwrap_or(u64::MAX))?));
         }
         let disk = Disk::read(&mut input);
-        match (
-            disk.table().is_ok(),
-            disk.protective_mbr || self.slot.is_some(),
-        ) {
-            (true, _) => Ok(Found::Disk {
-                input,
-                disk: Box::new(disk),
-            }),
+        match (disk.table().is_ok(), disk.protective_mbr || self.slot.is_some()) {
+            (true, _) => Ok(Found::Disk { input, disk: Box::new(disk) }),
             (false, false) => Ok(Found::Slot(input)),
             (false, true) => Err(damaged(&disk)),
         }
@@ -64,23 +56,18 @@ impl Place {
     pub fn open_slot(&self) -> Result<Input, Fault> {
         match (self.open()?, &self.slot) {
             (Found::Slot(input), _) => Ok(input),
-            (Found::Disk { input, disk }, Some(name)) => {
-                window(&input, slot_entry(table(&disk)?, name)?)
+            (Found::Disk { input, disk }, Some(name)) => window(&input, slot_entry(table(&disk)?, name)?),
+            (Found::Disk { .. }, None) => {
+                Err(Fault::input("slot/which", format!("{} is a disk: say which slot", self.image.display()))
+                    .hint("--slot A or --slot B"))
             }
-            (Found::Disk { .. }, None) => Err(Fault::input(
-                "slot/which",
-                format!("{} is a disk: say which slot", self.image.display()),
-            )
-            .hint("--slot A or --slot B")),
         }
     }
 }
 
 /// The table that counts.
 pub fn table(disk: &Disk) -> Result<&Table, Fault> {
-    disk.table()
-        .map(|(table, _)| table)
-        .map_err(|_| damaged(disk))
+    disk.table().map(|(table, _)| table).map_err(|_| damaged(disk))
 }
 
 /// The partition ROOT-A or ROOT-B, whatever its number.
@@ -89,12 +76,7 @@ pub fn slot_entry<'a>(table: &'a Table, name: &str) -> Result<&'a Entry, Fault> 
     table
         .by_label(&label)
         .filter(|entry| entry.type_guid == gpt::types::SLOT)
-        .ok_or_else(|| {
-            Fault::input(
-                "slot/missing",
-                format!("the disk has no slot partition with the label {label}"),
-            )
-        })
+        .ok_or_else(|| Fault::input("slot/missing", format!("the disk has no slot partition with the label {label}")))
 }
 
 /// The bytes of a partition.
@@ -105,9 +87,6 @@ pub fn window(input: &Input, entry: &Entry) -> Result<Input, Fault> {
 fn damaged(disk: &Disk) -> Fault {
     match disk.table() {
         Err(error) => Fault::input("gpt/damaged", error.to_string()),
-        Ok(_) => Fault::ours(
-            "gpt/damaged",
-            "the partition table was said to be damaged, but it is not",
-        ),
+        Ok(_) => Fault::ours("gpt/damaged", "the partition table was said to be damaged, but it is not"),
     }
 }

@@ -20,21 +20,12 @@ pub struct Fault {
 impl Fault {
     /// The input's fault: exit code 2.
     pub fn input(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            hint: None,
-            details: None,
-            ours: false,
-        }
+        Self { code, message: message.into(), hint: None, details: None, ours: false }
     }
 
     /// Our fault: exit code 1.
     pub fn ours(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            ours: true,
-            ..Self::input(code, message)
-        }
+        Self { ours: true, ..Self::input(code, message) }
     }
 
     /// A file that could not be read or written.
@@ -44,24 +35,15 @@ impl Fault {
 
     /// Names the file at fault in front.
     pub fn about(self, path: &Path) -> Self {
-        Self {
-            message: format!("{}: {}", path.display(), self.message),
-            ..self
-        }
+        Self { message: format!("{}: {}", path.display(), self.message), ..self }
     }
 
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Self { hint: Some(hint.into()), ..self }
     }
 
     pub fn details(self, details: Value) -> Self {
-        Self {
-            details: Some(details),
-            ..self
-        }
+        Self { details: Some(details), ..self }
     }
 
     pub fn exit_code(&self) -> u8 {
@@ -73,10 +55,7 @@ impl Fault {
         let mut report = self.details.clone().unwrap_or_else(|| json!({}));
         if let Some(fields) = report.as_object_mut() {
             fields.insert("ok".into(), json!(false));
-            fields.insert(
-                "error".into(),
-                json!({ "code": self.code, "message": self.message, "hint": self.hint }),
-            );
+            fields.insert("error".into(), json!({ "code": self.code, "message": self.message, "hint": self.hint }));
         }
         report
     }

@@ -18,14 +18,9 @@ pub fn read_small(code: &'static str, path: &Path) -> Result<Vec<u8>, Fault> {
     let fault = |error: &io::Error| Fault::file(code, "cannot read", path, error);
     let file = File::open(path).map_err(|error| fault(&error))?;
     let mut bytes = Vec::new();
-    file.take(MAX_SMALL_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| fault(&error))?;
+    file.take(MAX_SMALL_BYTES + 1).read_to_end(&mut bytes).map_err(|error| fault(&error))?;
     if bytes.len() as u64 > MAX_SMALL_BYTES {
-        return Err(Fault::input(
-            code,
-            format!("{} is larger than {MAX_SMALL_BYTES} bytes", path.display()),
-        ));
+        return Err(Fault::input(code, format!("{} is larger than {MAX_SMALL_BYTES} bytes", path.display())));
     }
     Ok(bytes)
 }
@@ -44,21 +39,9 @@ impl Output {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".unfinished-{}", std::process::id()));
         let unfinished = path.with_file_name(name);
-        let open = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(mode)
-            .open(&unfinished);
-        let file =
-            open.map_err(|error| Fault::file("output/create", "cannot create", path, &error))?;
-        Ok(Self {
-            file,
-            unfinished,
-            path: path.into(),
-            done: false,
-        })
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(mode).open(&unfinished);
+        let file = open.map_err(|error| Fault::file("output/create", "cannot create", path, &error))?;
+        Ok(Self { file, unfinished, path: path.into(), done: false })
     }
 
     /// Sets the length; what is not written stays a hole of zeros.
@@ -92,9 +75,7 @@ impl Output {
 
     fn write_run(&self, bytes: &[u8], from: usize, to: usize, offset: u64) -> Result<(), Fault> {
         let run = bytes.get(from..to).unwrap_or_default();
-        self.file
-            .write_all_at(run, offset + from as u64)
-            .map_err(|error| self.fault(&error))
+        self.file.write_all_at(run, offset + from as u64).map_err(|error| self.fault(&error))
     }
 
     fn fault(&self, error: &io::Error) -> Fault {
@@ -121,9 +102,7 @@ pub fn write_small(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Fault> {
 
 fn is_zero(bytes: &[u8]) -> bool {
     // Compared in words: the compiler makes vector code of it.
-    bytes
-        .chunks(16)
-        .all(|chunk| chunk.iter().fold(0, |sum, byte| sum | byte) == 0)
+    bytes.chunks(16).all(|chunk| chunk.iter().fold(0, |sum, byte| sum | byte) == 0)
 }
 
 /// A window of a file, read by blocks and by sectors of 512 bytes.
@@ -138,60 +117,30 @@ impl Input {
     /// The whole file. Opened for writing too if `writable`.
     pub fn open(path: &Path, writable: bool) -> Result<Self, Fault> {
         let fault = |error: &io::Error| Fault::file("image/open", "cannot open", path, error);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(writable)
-            .open(path)
-            .map_err(|error| fault(&error))?;
+        let file = OpenOptions::new().read(true).write(writable).open(path).map_err(|error| fault(&error))?;
         let length = file.metadata().map_err(|error| fault(&error))?.len();
-        Ok(Self {
-            file,
-            offset: 0,
-            length,
-        })
+        Ok(Self { file, offset: 0, length })
     }
 
     /// A part of it, clipped to its end.
     pub fn window(&self, offset: u64, length: u64) -> Result<Self, Fault> {
         let left = self.length.checked_sub(offset).ok_or_else(|| {
-            Fault::input(
-                "image/offset",
-                format!(
-                    "offset {offset} lies beyond the end of the image, {}",
-                    self.length
-                ),
-            )
+            Fault::input("image/offset", format!("offset {offset} lies beyond the end of the image, {}", self.length))
         })?;
-        let file = self
-            .file
-            .try_clone()
-            .map_err(|error| Fault::ours("image/clone", error.to_string()))?;
-        Ok(Self {
-            file,
-            offset: self.offset + offset,
-            length: left.min(length),
-        })
+        let file = self.file.try_clone().map_err(|error| Fault::ours("image/clone", error.to_string()))?;
+        Ok(Self { file, offset: self.offset + offset, length: left.min(length) })
     }
 
     /// Writes and makes durable.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), Fault> {
-        let write = self
-            .file
-            .write_all_at(bytes, self.offset + offset)
-            .and_then(|()| self.file.sync_data());
-        write.map_err(|error| {
-            Fault::input("image/write", format!("cannot write to the image: {error}"))
-        })
+        let write = self.file.write_all_at(bytes, self.offset + offset).and_then(|()| self.file.sync_data());
+        write.map_err(|error| Fault::input("image/write", format!("cannot write to the image: {error}")))
     }
 
     fn read(&self, first: u64, out: &mut [u8], unit: usize) -> Result<(), ReadError> {
         check_range(first, out.len(), unit, self.length / unit as u64)?;
-        let code = |error: io::Error| ReadError::Device {
-            code: error.raw_os_error().unwrap_or_default() as u64,
-        };
-        self.file
-            .read_exact_at(out, self.offset + first * unit as u64)
-            .map_err(code)
+        let code = |error: io::Error| ReadError::Device { code: error.raw_os_error().unwrap_or_default() as u64 };
+        self.file.read_exact_at(out, self.offset + first * unit as u64).map_err(code)
     }
 }
 

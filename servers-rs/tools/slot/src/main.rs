@@ -21,11 +21,7 @@ use fault::Fault;
 use std::process::ExitCode;
 
 #[derive(Parser)]
-#[command(
-    name = "slot",
-    about = "Builds, verifies and inspects FlatRacoon slots",
-    version
-)]
+#[command(name = "slot", about = "Builds, verifies and inspects FlatRacoon slots", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -19,14 +19,10 @@ impl fmt::Display for PeFault {
             Self::NotPe => write!(f, "it is no 64-bit PE file, or a damaged one"),
             Self::NoSection => write!(f, "it has no section {KEYS_SECTION_NAME}"),
             Self::TwoSections => write!(f, "it has more than one section {KEYS_SECTION_NAME}"),
-            Self::SectionSize { bytes } => write!(
-                f,
-                "its section {KEYS_SECTION_NAME} has {bytes} bytes, {KEYS_SECTION_BYTES} are needed"
-            ),
-            Self::Signed => write!(
-                f,
-                "it is signed already, and other keys would break the signature"
-            ),
+            Self::SectionSize { bytes } => {
+                write!(f, "its section {KEYS_SECTION_NAME} has {bytes} bytes, {KEYS_SECTION_BYTES} are needed")
+            }
+            Self::Signed => write!(f, "it is signed already, and other keys would break the signature"),
         }
     }
 }
@@ -40,23 +36,17 @@ pub fn keys_section(file: &[u8]) -> Result<Range<usize>, PeFault> {
     for index in 0..count {
         let at = table + index * 40;
         let name = file.get(at..at + 8).ok_or(PeFault::NotPe)?;
-        if name
-            .strip_prefix(KEYS_SECTION_NAME.as_bytes())
-            .is_none_or(|rest| rest.iter().any(|byte| *byte != 0))
-        {
+        if name.strip_prefix(KEYS_SECTION_NAME.as_bytes()).is_none_or(|rest| rest.iter().any(|byte| *byte != 0)) {
             continue;
         }
         let [virtual_size, _, raw_size, start] =
             [8, 12, 16, 20].map(|field| u32_at(file, at + field).map(|value| value as usize));
-        let bytes = virtual_size
-            .ok_or(PeFault::NotPe)?
-            .min(raw_size.ok_or(PeFault::NotPe)?);
+        let bytes = virtual_size.ok_or(PeFault::NotPe)?.min(raw_size.ok_or(PeFault::NotPe)?);
         let start = start.ok_or(PeFault::NotPe)?;
         if bytes < KEYS_SECTION_BYTES {
             return Err(PeFault::SectionSize { bytes });
         }
-        file.get(start..start + KEYS_SECTION_BYTES)
-            .ok_or(PeFault::NotPe)?;
+        file.get(start..start + KEYS_SECTION_BYTES).ok_or(PeFault::NotPe)?;
         if found.replace(start..start + KEYS_SECTION_BYTES).is_some() {
             return Err(PeFault::TwoSections);
         }

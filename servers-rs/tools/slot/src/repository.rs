@@ -39,20 +39,15 @@ impl Repository {
         let repository = Self(Some(path.into()));
         for folder in DIRECTORIES {
             let folder = path.join(folder);
-            fs::create_dir_all(&folder).map_err(|error| {
-                Fault::file("repository/create", "cannot create", &folder, &error)
-            })?;
+            fs::create_dir_all(&folder).map_err(|error| Fault::file("repository/create", "cannot create", &folder, &error))?;
         }
         match fs::read_to_string(path.join("config")) {
             Ok(config) if config.contains("mode=archive") => Ok(repository),
             Ok(_) => {
                 let message = format!("{} is a repository of another mode", path.display());
-                Err(Fault::input("repository/mode", message)
-                    .hint("give a folder that is empty or holds an archive repository"))
+                Err(Fault::input("repository/mode", message).hint("give a folder that is empty or holds an archive repository"))
             }
-            Err(_) => repository
-                .put("config", CONFIG.as_bytes())
-                .map(|()| repository),
+            Err(_) => repository.put("config", CONFIG.as_bytes()).map(|()| repository),
         }
     }
 
@@ -65,10 +60,7 @@ impl Repository {
 
     /// Points a ref at a commit.
     pub fn put_ref(&self, name: &str, commit: ObjectId) -> Result<(), Fault> {
-        self.put(
-            &format!("refs/heads/{name}"),
-            format!("{commit}\n").as_bytes(),
-        )
+        self.put(&format!("refs/heads/{name}"), format!("{commit}\n").as_bytes())
     }
 
     /// Replaces a commit's detached metadata.
@@ -89,28 +81,22 @@ impl Repository {
 
     /// Where an object is to be written; `None` if it is there, or nothing is to be written at all.
     fn missing(&self, id: ObjectId, kind: ObjectKind) -> Option<PathBuf> {
-        self.0
-            .as_ref()
-            .map(|root| root.join(id.path(kind)))
-            .filter(|path| !path.exists())
+        self.0.as_ref().map(|root| root.join(id.path(kind))).filter(|path| !path.exists())
     }
 }
 
 fn make_parent(path: &Path) -> Result<(), Fault> {
     match path.parent() {
-        Some(parent) => fs::create_dir_all(parent)
-            .map_err(|error| Fault::file("repository/create", "cannot create", parent, &error)),
+        Some(parent) => {
+            fs::create_dir_all(parent).map_err(|error| Fault::file("repository/create", "cannot create", parent, &error))
+        }
         None => Ok(()),
     }
 }
 
 /// Makes all objects of a tree whose description the planner has accepted (so parents and link targets are there).
 /// `entries` are sorted by path.
-pub fn make_objects<C>(
-    entries: &[Entry],
-    contents: &mut C,
-    repository: &Repository,
-) -> Result<Objects, Fault>
+pub fn make_objects<C>(entries: &[Entry], contents: &mut C, repository: &Repository) -> Result<Objects, Fault>
 where
     C: Contents<Error = Fault>,
 {
@@ -121,27 +107,20 @@ where
         let tree_fault = |error| Fault::input("tree/path", format!("{}: {error}", entry.path));
         match &entry.kind {
             Kind::Directory if entry.path == "/" => root = Directory::new(directory_meta(entry)),
-            Kind::Directory => root
-                .add_directory(&entry.path, directory_meta(entry))
-                .map_err(tree_fault)?,
+            Kind::Directory => root.add_directory(&entry.path, directory_meta(entry)).map_err(tree_fault)?,
             Kind::File { length_bytes } => {
                 let id = file_object(contents, index, entry, *length_bytes, repository)?;
                 ids.insert(&entry.path, id);
                 root.add_file(&entry.path, id).map_err(tree_fault)?;
             }
             Kind::Symlink { target } => {
-                let header = FileHeader {
-                    symlink_target: target.clone(),
-                    ..header(entry)
-                };
+                let header = FileHeader { symlink_target: target.clone(), ..header(entry) };
                 let id = FileHasher::new(&header).finish();
                 repository.put_object(id, ObjectKind::File, &header.archive_prefix(0))?;
                 ids.insert(&entry.path, id);
                 root.add_file(&entry.path, id).map_err(tree_fault)?;
             }
-            Kind::Char { major, minor } | Kind::Block { major, minor } => {
-                nodes.push(node(entry, device_number(*major, *minor))?)
-            }
+            Kind::Char { major, minor } | Kind::Block { major, minor } => nodes.push(node(entry, device_number(*major, *minor))?),
             Kind::Fifo => nodes.push(node(entry, Some(0))?),
             Kind::Hardlink { target } => hardlinks.push((entry.path.clone(), target.clone())),
         }
@@ -149,8 +128,7 @@ where
     for (path, target) in &hardlinks {
         // Another name of a device stands in the list of links only: OSTree has no object for it.
         if let Some(id) = ids.get(target.as_str()) {
-            root.add_file(path, *id)
-                .map_err(|error| Fault::input("tree/path", format!("{path}: {error}")))?;
+            root.add_file(path, *id).map_err(|error| Fault::input("tree/path", format!("{path}: {error}")))?;
         }
     }
     let mut written = Ok(());
@@ -160,73 +138,30 @@ where
         }
     });
     written?;
-    Ok(Objects {
-        root_tree,
-        root_meta,
-        nodes,
-        hardlinks,
-        files: ids.len(),
-    })
+    Ok(Objects { root_tree, root_meta, nodes, hardlinks, files: ids.len() })
 }
 
 fn directory_meta(entry: &Entry) -> DirMeta {
-    let FileHeader {
-        uid,
-        gid,
-        mode,
-        xattrs,
-        ..
-    } = header(entry);
-    DirMeta {
-        uid,
-        gid,
-        mode,
-        xattrs,
-    }
+    let FileHeader { uid, gid, mode, xattrs, .. } = header(entry);
+    DirMeta { uid, gid, mode, xattrs }
 }
 
 fn header(entry: &Entry) -> FileHeader {
     let mode = u32::from(entry.kind.mode_bits() | entry.mode);
-    FileHeader {
-        uid: entry.uid,
-        gid: entry.gid,
-        mode,
-        symlink_target: String::new(),
-        xattrs: entry.xattrs.clone(),
-    }
+    FileHeader { uid: entry.uid, gid: entry.gid, mode, symlink_target: String::new(), xattrs: entry.xattrs.clone() }
 }
 
 fn node(entry: &Entry, rdev: Option<u32>) -> Result<Node, Fault> {
     if !entry.xattrs.is_empty() {
-        let message = format!(
-            "{}: a device or FIFO cannot have attributes (the commit has no place for them)",
-            entry.path
-        );
+        let message = format!("{}: a device or FIFO cannot have attributes (the commit has no place for them)", entry.path);
         return Err(Fault::input("tree/xattr", message));
     }
-    let rdev = rdev.ok_or_else(|| {
-        Fault::input(
-            "tree/device",
-            format!("{}: the device numbers are too large", entry.path),
-        )
-    })?;
-    Ok(Node {
-        path: entry.path.clone(),
-        mode: header(entry).mode,
-        uid: entry.uid,
-        gid: entry.gid,
-        rdev,
-    })
+    let rdev = rdev.ok_or_else(|| Fault::input("tree/device", format!("{}: the device numbers are too large", entry.path)))?;
+    Ok(Node { path: entry.path.clone(), mode: header(entry).mode, uid: entry.uid, gid: entry.gid, rdev })
 }
 
 /// Hashes a file, and writes its object if the repository lacks it.
-fn file_object<C>(
-    contents: &mut C,
-    index: usize,
-    entry: &Entry,
-    length: u64,
-    repository: &Repository,
-) -> Result<ObjectId, Fault>
+fn file_object<C>(contents: &mut C, index: usize, entry: &Entry, length: u64, repository: &Repository) -> Result<ObjectId, Fault>
 where
     C: Contents<Error = Fault>,
 {

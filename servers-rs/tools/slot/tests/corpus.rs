@@ -7,13 +7,9 @@ mod cases;
 use std::{fs, path::Path};
 
 fn replay(target: &str, case: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/corpus")
-        .join(target);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     let mut count = 0;
-    for file in
-        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-    {
+    for file in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = file.unwrap().path();
         let bytes = fs::read(&path).unwrap();
         // The name is what a person needs when the next line panics.

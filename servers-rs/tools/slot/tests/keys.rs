@@ -10,60 +10,19 @@ use std::{fs, os::unix::fs::PermissionsExt};
 #[test]
 fn a_key_that_we_make_is_secret_and_openssl_reads_it() {
     let shop = Workshop::new("made");
-    let report = shop
-        .slot(&["keygen", "--out", "new.pem", "--keys", "new.json"])
-        .good();
-    assert_eq!(
-        fs::metadata(shop.path("new.pem"))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o777,
-        0o600
-    );
-    let shown = run(
-        "openssl",
-        &["pkey", "-in", &shop.name("new.pem"), "-noout", "-text_pub"],
-    )
-    .replace([' ', ':', '\n'], "");
-    assert!(
-        shown.contains(report["public_key"].as_str().unwrap()),
-        "{shown}"
-    );
-    assert_eq!(
-        shop.read_json("new.json")["keys"][0]["public_key"],
-        report["public_key"]
-    );
-    assert_eq!(
-        shop.slot(&["keygen", "--out", "new.pem"]).refused(),
-        "key/exists"
-    );
+    let report = shop.slot(&["keygen", "--out", "new.pem", "--keys", "new.json"]).good();
+    assert_eq!(fs::metadata(shop.path("new.pem")).unwrap().permissions().mode() & 0o777, 0o600);
+    let shown = run("openssl", &["pkey", "-in", &shop.name("new.pem"), "-noout", "-text_pub"]).replace([' ', ':', '\n'], "");
+    assert!(shown.contains(report["public_key"].as_str().unwrap()), "{shown}");
+    assert_eq!(shop.read_json("new.json")["keys"][0]["public_key"], report["public_key"]);
+    assert_eq!(shop.slot(&["keygen", "--out", "new.pem"]).refused(), "key/exists");
 }
 
 #[test]
 fn a_key_that_openssl_makes_signs_and_openssl_verifies() {
     let shop = Workshop::new("openssl");
-    run(
-        "openssl",
-        &[
-            "genpkey",
-            "-algorithm",
-            "ed25519",
-            "-out",
-            &shop.name("theirs.pem"),
-        ],
-    );
-    run(
-        "openssl",
-        &[
-            "pkey",
-            "-in",
-            &shop.name("theirs.pem"),
-            "-pubout",
-            "-out",
-            &shop.name("public.pem"),
-        ],
-    );
+    run("openssl", &["genpkey", "-algorithm", "ed25519", "-out", &shop.name("theirs.pem")]);
+    run("openssl", &["pkey", "-in", &shop.name("theirs.pem"), "-pubout", "-out", &shop.name("public.pem")]);
     shop.slot(&[
         "build",
         "--tree",
@@ -81,11 +40,7 @@ fn a_key_that_openssl_makes_signs_and_openssl_verifies() {
     let bytes = shop.read("slot.img");
     let trailer = slot::Trailer::parse(&bytes[bytes.len() - 65_536..]).unwrap();
     assert_eq!(trailer.commit, shop.read("commit"));
-    fs::write(
-        shop.path("signature"),
-        ostree::signatures(&trailer.commitmeta).unwrap()[0],
-    )
-    .unwrap();
+    fs::write(shop.path("signature"), ostree::signatures(&trailer.commitmeta).unwrap()[0]).unwrap();
     let said = run(
         "openssl",
         &[
@@ -153,17 +108,11 @@ fn a_signature_made_elsewhere_can_be_attached_and_gives_the_same_slot() {
         ])
     };
     let other = shop.slot(&["keygen", "--out", "other.pem"]).good();
-    assert_eq!(
-        attach("signature", other["public_key"].as_str().unwrap()).refused(),
-        "signature/wrong"
-    );
+    assert_eq!(attach("signature", other["public_key"].as_str().unwrap()).refused(), "signature/wrong");
     assert_eq!(attach("commit", public).refused(), "signature/length");
     attach("signature", public).good();
     assert!(shop.read("slot.img") == shop.read("signed.img"));
-    run(
-        "ostree",
-        &[&format!("--repo={}", shop.name("repo")), "fsck"],
-    );
+    run("ostree", &[&format!("--repo={}", shop.name("repo")), "fsck"]);
 }
 
 #[test]
@@ -176,113 +125,30 @@ fn no_secret_is_ever_printed() {
         shop.build("slot.img"),
         shop.verify("slot.img"),
         shop.slot(&["keygen", "--out", "key.pem"]),
-        shop.slot(&[
-            "build",
-            "--tree",
-            "tree.json",
-            "--spec",
-            "key.pem",
-            "--key",
-            "key.pem",
-            "--out",
-            "x",
-        ]),
-        shop.slot(&[
-            "build",
-            "--tree",
-            "key.pem",
-            "--spec",
-            "spec.json",
-            "--key",
-            "key.pem",
-            "--out",
-            "x",
-        ]),
+        shop.slot(&["build", "--tree", "tree.json", "--spec", "key.pem", "--key", "key.pem", "--out", "x"]),
+        shop.slot(&["build", "--tree", "key.pem", "--spec", "spec.json", "--key", "key.pem", "--out", "x"]),
         shop.slot(&["verify", "--image", "slot.img", "--keys", "key.pem"]),
     ];
     for outcome in runs {
-        assert!(
-            !outcome.report.to_string().contains(secret) && !outcome.stderr.contains(secret),
-            "{}",
-            outcome.stderr
-        );
+        assert!(!outcome.report.to_string().contains(secret) && !outcome.stderr.contains(secret), "{}", outcome.stderr);
     }
 }
 
 #[test]
 fn files_that_are_no_signing_keys_are_refused() {
     let shop = Workshop::new("no-key");
-    run(
-        "openssl",
-        &[
-            "genpkey",
-            "-algorithm",
-            "x25519",
-            "-out",
-            &shop.name("wrong.pem"),
-        ],
-    );
-    run(
-        "openssl",
-        &[
-            "genpkey",
-            "-algorithm",
-            "ed25519",
-            "-aes256",
-            "-pass",
-            "pass:x",
-            "-out",
-            &shop.name("encrypted.pem"),
-        ],
-    );
+    run("openssl", &["genpkey", "-algorithm", "x25519", "-out", &shop.name("wrong.pem")]);
+    run("openssl", &["genpkey", "-algorithm", "ed25519", "-aes256", "-pass", "pass:x", "-out", &shop.name("encrypted.pem")]);
     fs::write(shop.path("short"), [1; 31]).unwrap();
     fs::write(shop.path("contradiction"), [1; 64]).unwrap();
-    for name in [
-        "wrong.pem",
-        "encrypted.pem",
-        "short",
-        "contradiction",
-        "spec.json",
-    ] {
-        let outcome = shop.slot(&[
-            "build",
-            "--tree",
-            "tree.json",
-            "--spec",
-            "spec.json",
-            "--key",
-            name,
-            "--out",
-            "slot.img",
-        ]);
+    for name in ["wrong.pem", "encrypted.pem", "short", "contradiction", "spec.json"] {
+        let outcome = shop.slot(&["build", "--tree", "tree.json", "--spec", "spec.json", "--key", name, "--out", "slot.img"]);
         assert_eq!(outcome.refused(), "key/invalid", "{name}");
     }
-    let outcome = shop.slot(&[
-        "build",
-        "--tree",
-        "tree.json",
-        "--spec",
-        "spec.json",
-        "--key",
-        "nothing",
-        "--out",
-        "slot.img",
-    ]);
+    let outcome = shop.slot(&["build", "--tree", "tree.json", "--spec", "spec.json", "--key", "nothing", "--out", "slot.img"]);
     assert_eq!(outcome.refused(), "key/unreadable");
     // Neither a key nor --unsigned: the command line's fault.
-    assert_eq!(
-        shop.slot(&[
-            "build",
-            "--tree",
-            "tree.json",
-            "--spec",
-            "spec.json",
-            "--out",
-            "slot.img"
-        ])
-        .code,
-        2
-    );
+    assert_eq!(shop.slot(&["build", "--tree", "tree.json", "--spec", "spec.json", "--out", "slot.img"]).code, 2);
 }
 
 /// A PE32+ file with two sections, the second of them `name`.
@@ -299,13 +165,7 @@ fn loader(name: &[u8; 8], section_bytes: u32, signature_bytes: u32) -> Vec<u8> {
     put(88, &0x20bu16.to_le_bytes());
     put(88 + 108, &16u32.to_le_bytes());
     put(88 + 112 + 36, &signature_bytes.to_le_bytes());
-    for (index, (name, size, start)) in [
-        (b".text\0\0\0", 512u32, 512u32),
-        (name, section_bytes, 1024),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    for (index, (name, size, start)) in [(b".text\0\0\0", 512u32, 512u32), (name, section_bytes, 1024)].into_iter().enumerate() {
         let at = 88 + 240 + index * 40;
         put(at, name);
         put(at + 8, &size.to_le_bytes());
@@ -321,42 +181,18 @@ fn keys_are_put_into_a_loader_and_nothing_else_of_it_changes() {
     shop.build("slot.img").good();
     let before = loader(b".frkeys\0", 4096, 0);
     fs::write(shop.path("loader.efi"), &before).unwrap();
-    let embed = |keys: &str| {
-        shop.slot(&[
-            "embed-keys",
-            "--loader",
-            "loader.efi",
-            "--out",
-            "out.efi",
-            "--keys",
-            keys,
-        ])
-    };
+    let embed = |keys: &str| shop.slot(&["embed-keys", "--loader", "loader.efi", "--out", "out.efi", "--keys", keys]);
     let report = embed("keys.json").good();
-    assert_eq!(
-        report["public_keys"][0],
-        shop.read_json("keys.json")["keys"][0]["public_key"]
-    );
+    assert_eq!(report["public_keys"][0], shop.read_json("keys.json")["keys"][0]["public_key"]);
     let after = shop.read("out.efi");
-    assert!(
-        after.len() == before.len()
-            && after[..1024] == before[..1024]
-            && after[5120..] == before[5120..]
-    );
+    assert!(after.len() == before.len() && after[..1024] == before[..1024] && after[5120..] == before[5120..]);
     assert!(after[1024..].starts_with(b"FRkeys01\x01\0\0\0"));
     // Whoever has the loader can check slots with it.
-    shop.slot(&["verify", "--image", "slot.img", "--keys", "out.efi"])
-        .good();
-    shop.write_json(
-        "many.json",
-        &json!({ "keys": vec![shop.read_json("keys.json")["keys"][0].clone(); 93] }),
-    );
+    shop.slot(&["verify", "--image", "slot.img", "--keys", "out.efi"]).good();
+    shop.write_json("many.json", &json!({ "keys": vec![shop.read_json("keys.json")["keys"][0].clone(); 93] }));
     assert_eq!(embed("many.json").refused(), "keys/invalid");
     for public_key in ["", "12", &"0".repeat(64), &"g".repeat(64)] {
-        shop.write_json(
-            "bad.json",
-            &json!({ "keys": [{ "public_key": public_key }] }),
-        );
+        shop.write_json("bad.json", &json!({ "keys": [{ "public_key": public_key }] }));
         assert_eq!(embed("bad.json").refused(), "keys/invalid", "{public_key}");
     }
 }
@@ -372,47 +208,22 @@ fn loaders_that_cannot_take_keys_are_refused() {
     let mut outside = good.clone();
     outside[88 + 280 + 20..88 + 280 + 24].copy_from_slice(&u32::MAX.to_le_bytes());
     for (what, bytes, words) in [
-        (
-            "no section",
-            loader(b".other\0\0", 4096, 0),
-            "has no section .frkeys",
-        ),
-        (
-            "a longer name",
-            loader(b".frkeysX", 4096, 0),
-            "has no section .frkeys",
-        ),
+        ("no section", loader(b".other\0\0", 4096, 0), "has no section .frkeys"),
+        ("a longer name", loader(b".frkeysX", 4096, 0), "has no section .frkeys"),
         ("two sections", twice, "more than one section"),
-        (
-            "a small section",
-            loader(b".frkeys\0", 4095, 0),
-            "has 4095 bytes",
-        ),
-        (
-            "signed",
-            loader(b".frkeys\0", 4096, 1500),
-            "is signed already",
-        ),
+        ("a small section", loader(b".frkeys\0", 4095, 0), "has 4095 bytes"),
+        ("signed", loader(b".frkeys\0", 4096, 1500), "is signed already"),
         ("cut off", good[..200].to_vec(), "no 64-bit PE file"),
         ("section outside", outside, "no 64-bit PE file"),
         (
             "no PE file",
-            b"MZ but nothing else, not even a header that leads anywhere in this file at all"
-                .to_vec(),
+            b"MZ but nothing else, not even a header that leads anywhere in this file at all".to_vec(),
             "no 64-bit PE file",
         ),
         ("empty", vec![], "no 64-bit PE file"),
     ] {
         fs::write(shop.path("loader.efi"), bytes).unwrap();
-        let outcome = shop.slot(&[
-            "embed-keys",
-            "--loader",
-            "loader.efi",
-            "--out",
-            "out.efi",
-            "--keys",
-            "keys.json",
-        ]);
+        let outcome = shop.slot(&["embed-keys", "--loader", "loader.efi", "--out", "out.efi", "--keys", "keys.json"]);
         assert!(outcome.stderr.contains(words), "{what}: {}", outcome.stderr);
         assert_eq!(outcome.refused(), "loader/invalid", "{what}");
         assert!(!shop.path("out.efi").exists());

@@ -25,11 +25,7 @@ struct Kept {
 
 impl<B: BlockRead> Cache<B> {
     pub fn new(device: B) -> Self {
-        Self {
-            device,
-            kept: Vec::new(),
-            clock: 0,
-        }
+        Self { device, kept: Vec::new(), clock: 0 }
     }
 
     pub fn into_inner(self) -> B {
@@ -45,11 +41,7 @@ impl<B: BlockRead> Cache<B> {
         while !out.is_empty() {
             let (number, within) = (at / BLOCK as u64, (at % BLOCK as u64) as usize);
             let whole = out.len() / BLOCK * BLOCK;
-            let taken = if within == 0 && whole > 0 {
-                whole
-            } else {
-                (BLOCK - within).min(out.len())
-            };
+            let taken = if within == 0 && whole > 0 { whole } else { (BLOCK - within).min(out.len()) };
             let (front, rest) = out.split_at_mut(taken);
             if within == 0 && whole > 0 {
                 self.device.read_blocks(number, front)?;
@@ -78,11 +70,7 @@ impl<B: BlockRead> Cache<B> {
             Some(position) => position,
             None => self.fetch(number)?,
         };
-        let kept = self.kept.get_mut(position).ok_or(ReadError::OutOfRange {
-            first: number,
-            count: 1,
-            available: 0,
-        })?;
+        let kept = self.kept.get_mut(position).ok_or(ReadError::OutOfRange { first: number, count: 1, available: 0 })?;
         kept.last_used = clock;
         Ok(&kept.bytes)
     }
@@ -90,21 +78,12 @@ impl<B: BlockRead> Cache<B> {
     fn fetch(&mut self, number: u64) -> Result<usize, Error> {
         let mut bytes = Box::new([0; BLOCK]);
         self.device.read_blocks(number, &mut bytes[..])?;
-        let new = Kept {
-            number,
-            last_used: 0,
-            bytes,
-        };
+        let new = Kept { number, last_used: 0, bytes };
         if self.kept.len() < KEPT {
             self.kept.push(new);
             return Ok(self.kept.len() - 1);
         }
-        let oldest = self
-            .kept
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, kept)| kept.last_used)
-            .map_or(0, |(index, _)| index);
+        let oldest = self.kept.iter().enumerate().min_by_key(|(_, kept)| kept.last_used).map_or(0, |(index, _)| index);
         if let Some(place) = self.kept.get_mut(oldest) {
             *place = new;
         }
@@ -114,22 +93,13 @@ impl<B: BlockRead> Cache<B> {
 
 /// Little-endian numbers out of bytes that are long enough; 0 where they are not.
 pub fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    bytes
-        .get(at..at + 2)
-        .and_then(|part| part.try_into().ok())
-        .map_or(0, u16::from_le_bytes)
+    bytes.get(at..at + 2).and_then(|part| part.try_into().ok()).map_or(0, u16::from_le_bytes)
 }
 
 pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes
-        .get(at..at + 4)
-        .and_then(|part| part.try_into().ok())
-        .map_or(0, u32::from_le_bytes)
+    bytes.get(at..at + 4).and_then(|part| part.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
 pub fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    bytes
-        .get(at..at + 8)
-        .and_then(|part| part.try_into().ok())
-        .map_or(0, u64::from_le_bytes)
+    bytes.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_le_bytes)
 }

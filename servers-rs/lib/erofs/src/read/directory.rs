@@ -40,12 +40,7 @@ impl<B: BlockRead> Reader<B> {
     }
 
     /// Up to `limit` entries from `cookie` (0 = the first), and the cookie to go on from; `None` after the last.
-    pub fn list(
-        &mut self,
-        directory: &Inode,
-        cookie: u64,
-        limit: usize,
-    ) -> Result<(Vec<DirEntry>, Option<u64>), Error> {
+    pub fn list(&mut self, directory: &Inode, cookie: u64, limit: usize) -> Result<(Vec<DirEntry>, Option<u64>), Error> {
         if !directory.is_directory() {
             return Err(Error::NotADirectory);
         }
@@ -88,44 +83,21 @@ impl Block {
         // The first name lies right behind the last entry.
         let first_name = usize::from(u16_at(&bytes, 8));
         let count = first_name / DIRENT_BYTES;
-        if bytes.len() < DIRENT_BYTES
-            || count == 0
-            || !first_name.is_multiple_of(DIRENT_BYTES)
-            || first_name > bytes.len()
-        {
-            return Err(Error::Corrupt {
-                what: "directory",
-                nid,
-            });
+        if bytes.len() < DIRENT_BYTES || count == 0 || !first_name.is_multiple_of(DIRENT_BYTES) || first_name > bytes.len() {
+            return Err(Error::Corrupt { what: "directory", nid });
         }
         Ok(Self { bytes, count, nid })
     }
 
     fn name(&self, index: usize) -> Result<&[u8], Error> {
-        let corrupt = Error::Corrupt {
-            what: "directory",
-            nid: self.nid,
-        };
+        let corrupt = Error::Corrupt { what: "directory", nid: self.nid };
         let offset = |index: usize| usize::from(u16_at(&self.bytes, index * DIRENT_BYTES + 8));
         let last = index + 1 >= self.count;
-        let end = if last {
-            self.bytes.len()
-        } else {
-            offset(index + 1)
-        };
+        let end = if last { self.bytes.len() } else { offset(index + 1) };
         let start = offset(index);
-        let name = if start < end {
-            self.bytes.get(start..end)
-        } else {
-            None
-        }
-        .ok_or(corrupt)?;
+        let name = if start < end { self.bytes.get(start..end) } else { None }.ok_or(corrupt)?;
         // The block's last name may be followed by zeros.
-        let name = if last {
-            name.split(|byte| *byte == 0).next().unwrap_or_default()
-        } else {
-            name
-        };
+        let name = if last { name.split(|byte| *byte == 0).next().unwrap_or_default() } else { name };
         if name.is_empty() || name.len() > MAX_NAME || name.contains(&b'/') || name.contains(&0) {
             Err(corrupt)
         } else {
@@ -138,16 +110,8 @@ impl Block {
     }
 
     fn entry(&self, index: usize) -> Result<DirEntry, Error> {
-        let number = self
-            .bytes
-            .get(index * DIRENT_BYTES + 10)
-            .copied()
-            .unwrap_or_default();
-        Ok(DirEntry {
-            name: self.name(index)?.to_vec(),
-            nid: self.nid_at(index),
-            file_type: FileType::from_number(number),
-        })
+        let number = self.bytes.get(index * DIRENT_BYTES + 10).copied().unwrap_or_default();
+        Ok(DirEntry { name: self.name(index)?.to_vec(), nid: self.nid_at(index), file_type: FileType::from_number(number) })
     }
 
     /// The nid of `name`; or where it would be: in an earlier block, a later one, or in this one but is not.

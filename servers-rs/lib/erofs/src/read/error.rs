@@ -46,10 +46,7 @@ impl fmt::Display for Error {
             Self::Read(error) => write!(f, "{error}"),
             Self::NotErofs => write!(f, "there is no EROFS image"),
             Self::Checksum => write!(f, "the EROFS superblock does not have its checksum"),
-            Self::Unsupported { what, value } => write!(
-                f,
-                "the EROFS image has {what} {value:#x}, which is not supported"
-            ),
+            Self::Unsupported { what, value } => write!(f, "the EROFS image has {what} {value:#x}, which is not supported"),
             Self::Corrupt { what, nid } => {
                 write!(f, "the EROFS image is damaged: {what} of inode {nid}")
             }

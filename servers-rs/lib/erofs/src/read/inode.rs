@@ -40,18 +40,8 @@ impl FileType {
 
     /// From a directory entry.
     pub fn from_number(number: u8) -> Self {
-        let all = [
-            Self::File,
-            Self::Directory,
-            Self::Char,
-            Self::Block,
-            Self::Fifo,
-            Self::Socket,
-            Self::Symlink,
-        ];
-        all.into_iter()
-            .find(|one| *one as u8 == number)
-            .unwrap_or(Self::Unknown)
+        let all = [Self::File, Self::Directory, Self::Char, Self::Block, Self::Fifo, Self::Socket, Self::Symlink];
+        all.into_iter().find(|one| *one as u8 == number).unwrap_or(Self::Unknown)
     }
 }
 
@@ -92,44 +82,26 @@ impl Inode {
 
     /// Major and minor number of a device.
     pub fn device(&self) -> Option<(u32, u32)> {
-        matches!(self.file_type(), FileType::Char | FileType::Block)
-            .then(|| split_device_number(self.device))
+        matches!(self.file_type(), FileType::Char | FileType::Block).then(|| split_device_number(self.device))
     }
 }
 
-pub fn read<B: BlockRead>(
-    blocks: &mut Cache<B>,
-    superblock: &Superblock,
-    nid: u64,
-) -> Result<Inode, Error> {
+pub fn read<B: BlockRead>(blocks: &mut Cache<B>, superblock: &Superblock, nid: u64) -> Result<Inode, Error> {
     let corrupt = |what| Error::Corrupt { what, nid };
-    let position = nid
-        .checked_mul(SLOT as u64)
-        .and_then(|at| at.checked_add(superblock.meta_block * BLOCK as u64));
-    let position = position
-        .filter(|at| at.saturating_add(COMPACT_BYTES as u64) <= superblock.bytes())
-        .ok_or(corrupt("number"))?;
+    let position = nid.checked_mul(SLOT as u64).and_then(|at| at.checked_add(superblock.meta_block * BLOCK as u64));
+    let position =
+        position.filter(|at| at.saturating_add(COMPACT_BYTES as u64) <= superblock.bytes()).ok_or(corrupt("number"))?;
     let format = u16::from_le_bytes(blocks.array(position)?);
     let (layout, extended) = (format >> 1 & 7, format & 1 == 1);
     if format >> 4 != 0 || !matches!(layout, LAYOUT_PLAIN | LAYOUT_INLINE) {
-        return Err(Error::Unsupported {
-            what: "inode format",
-            value: u32::from(format),
-        });
+        return Err(Error::Unsupported { what: "inode format", value: u32::from(format) });
     }
-    let length = if extended {
-        EXTENDED_BYTES
-    } else {
-        COMPACT_BYTES
-    } as u64;
+    let length = if extended { EXTENDED_BYTES } else { COMPACT_BYTES } as u64;
     if position.saturating_add(length) > superblock.bytes() {
         return Err(corrupt("number"));
     }
-    let mut inode = if extended {
-        read_extended(&blocks.array(position)?)
-    } else {
-        read_compact(&blocks.array(position)?, superblock)
-    };
+    let mut inode =
+        if extended { read_extended(&blocks.array(position)?) } else { read_compact(&blocks.array(position)?, superblock) };
     inode.nid = nid;
     inode.xattrs_at = position + length;
     inode.xattr_bytes = match inode.xattr_bytes {
@@ -140,10 +112,7 @@ pub fn read<B: BlockRead>(
     if behind > superblock.bytes() {
         return Err(corrupt("attributes"));
     }
-    if matches!(
-        inode.file_type(),
-        FileType::File | FileType::Directory | FileType::Symlink
-    ) {
+    if matches!(inode.file_type(), FileType::File | FileType::Directory | FileType::Symlink) {
         place_contents(&mut inode, layout, behind, superblock).ok_or(corrupt("contents"))?;
     } else {
         inode.size = 0;
@@ -152,27 +121,19 @@ pub fn read<B: BlockRead>(
 }
 
 /// Finds where the contents lie. `None` if that is not within the image.
-fn place_contents(
-    inode: &mut Inode,
-    layout: u16,
-    behind: u64,
-    superblock: &Superblock,
-) -> Option<()> {
+fn place_contents(inode: &mut Inode, layout: u16, behind: u64, superblock: &Superblock) -> Option<()> {
     let block = BLOCK as u64;
     let start = u64::from(inode.device).checked_mul(block)?;
     inode.contents_at = Some(start);
     if layout == LAYOUT_PLAIN {
-        return (inode.size == 0 || start.checked_add(inode.size)? <= superblock.bytes())
-            .then_some(());
+        return (inode.size == 0 || start.checked_add(inode.size)? <= superblock.bytes()).then_some(());
     }
     let tail_offset = inode.size / block * block;
     let tail_bytes = inode.size % block;
     // Inline contents may not cross the end of a block.
-    let fits = tail_bytes == 0
-        || (behind % block + tail_bytes <= block && behind + tail_bytes <= superblock.bytes());
+    let fits = tail_bytes == 0 || (behind % block + tail_bytes <= block && behind + tail_bytes <= superblock.bytes());
     inode.tail = (tail_bytes > 0).then_some((tail_offset, behind));
-    (fits && (tail_offset == 0 || start.checked_add(tail_offset)? <= superblock.bytes()))
-        .then_some(())
+    (fits && (tail_offset == 0 || start.checked_add(tail_offset)? <= superblock.bytes())).then_some(())
 }
 
 fn read_compact(bytes: &[u8; COMPACT_BYTES], superblock: &Superblock) -> Inode {

@@ -56,14 +56,7 @@ impl<B: BlockRead> Reader<B> {
     /// The root directory.
     pub fn root(&mut self) -> Result<Inode, Error> {
         let root = self.inode(self.superblock.root_nid)?;
-        if root.is_directory() {
-            Ok(root)
-        } else {
-            Err(Error::Corrupt {
-                what: "root directory",
-                nid: root.nid,
-            })
-        }
+        if root.is_directory() { Ok(root) } else { Err(Error::Corrupt { what: "root directory", nid: root.nid }) }
     }
 
     /// The inode with this number, as directory entries and [`Inode::nid`] name it.
@@ -74,10 +67,7 @@ impl<B: BlockRead> Reader<B> {
     /// What is at an absolute path. Symbolic links are not followed, neither on the way nor at the end.
     pub fn find(&mut self, path: &str) -> Result<Inode, Error> {
         let mut at = self.root()?;
-        for name in path
-            .split('/')
-            .filter(|name| !name.is_empty() && *name != ".")
-        {
+        for name in path.split('/').filter(|name| !name.is_empty() && *name != ".") {
             at = self.lookup(&at, name.as_bytes())?;
         }
         Ok(at)
@@ -126,10 +116,7 @@ impl<B: BlockRead> Reader<B> {
 
     /// Where a symbolic link leads. [`Error::Corrupt`] if that is no text or longer than 4095 bytes.
     pub fn symlink(&mut self, link: &Inode) -> Result<String, Error> {
-        let corrupt = Error::Corrupt {
-            what: "symbolic link",
-            nid: link.nid,
-        };
+        let corrupt = Error::Corrupt { what: "symbolic link", nid: link.nid };
         if link.file_type() != FileType::Symlink {
             return Err(Error::NotASymlink);
         }
@@ -156,10 +143,7 @@ impl<B: BlockRead> Reader<B> {
 
     /// A whole file of at most `limit_bytes`; [`Error::Limit`] if it is longer.
     pub fn read_all(&mut self, file: &Inode, limit_bytes: usize) -> Result<Vec<u8>, Error> {
-        let length = usize::try_from(file.size)
-            .ok()
-            .filter(|length| *length <= limit_bytes)
-            .ok_or(Error::Limit)?;
+        let length = usize::try_from(file.size).ok().filter(|length| *length <= limit_bytes).ok_or(Error::Limit)?;
         let mut bytes = vec![0u8; length];
         self.read(file, 0, &mut bytes)?;
         Ok(bytes)
@@ -176,22 +160,16 @@ impl<B: BlockRead> Reader<B> {
             return Ok(());
         }
         let place = of.contents_at.and_then(|start| start.checked_add(offset));
-        let place = place.ok_or(Error::Corrupt {
-            what: "contents",
-            nid: of.nid,
-        })?;
+        let place = place.ok_or(Error::Corrupt { what: "contents", nid: of.nid })?;
         // An inline tail begins behind the whole blocks, somewhere else.
         match of.tail {
             Some((tail_offset, tail_at)) if offset + out.len() as u64 > tail_offset => {
-                let split = usize::try_from(tail_offset.saturating_sub(offset))
-                    .unwrap_or(0)
-                    .min(out.len());
+                let split = usize::try_from(tail_offset.saturating_sub(offset)).unwrap_or(0).min(out.len());
                 let (front, back) = out.split_at_mut(split);
                 if !front.is_empty() {
                     self.blocks.read(place, front)?;
                 }
-                self.blocks
-                    .read(tail_at + (offset + split as u64 - tail_offset), back)
+                self.blocks.read(tail_at + (offset + split as u64 - tail_offset), back)
             }
             _ => self.blocks.read(place, out),
         }
@@ -200,10 +178,5 @@ impl<B: BlockRead> Reader<B> {
 
 /// Puts the components of a path on the stack, the first one on top.
 fn push_path(pending: &mut Vec<String>, path: &str) {
-    pending.extend(
-        path.split('/')
-            .rev()
-            .filter(|name| !name.is_empty() && *name != ".")
-            .map(String::from),
-    );
+    pending.extend(path.split('/').rev().filter(|name| !name.is_empty() && *name != ".").map(String::from));
 }

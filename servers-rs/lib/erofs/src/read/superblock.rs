@@ -33,21 +33,9 @@ impl Superblock {
         check_checksum(bytes)?;
         // Any of these changes how something is stored.
         for (what, found, known) in [
-            (
-                "block size (bits)",
-                u32::from(bytes.get(sb::BLOCK_BITS).copied().unwrap_or_default()),
-                u32::from(BLOCK_BITS),
-            ),
-            (
-                "incompatible features",
-                u32_at(bytes, sb::FEATURE_INCOMPAT),
-                0,
-            ),
-            (
-                "directory block size (bits)",
-                u32::from(bytes.get(sb::DIR_BLOCK_BITS).copied().unwrap_or_default()),
-                0,
-            ),
+            ("block size (bits)", u32::from(bytes.get(sb::BLOCK_BITS).copied().unwrap_or_default()), u32::from(BLOCK_BITS)),
+            ("incompatible features", u32_at(bytes, sb::FEATURE_INCOMPAT), 0),
+            ("directory block size (bits)", u32::from(bytes.get(sb::DIR_BLOCK_BITS).copied().unwrap_or_default()), 0),
         ] {
             if found != known {
                 return Err(Error::Unsupported { what, value: found });
@@ -60,21 +48,10 @@ impl Superblock {
             xattr_block: u64::from(u32_at(bytes, sb::XATTR_BLOCK)),
             build_time_s: u64_at(bytes, sb::BUILD_TIME),
             build_time_ns: u32_at(bytes, sb::BUILD_TIME_NSEC),
-            uuid: bytes
-                .get(sb::UUID..sb::UUID + 16)
-                .and_then(|uuid| uuid.try_into().ok())
-                .unwrap_or_default(),
+            uuid: bytes.get(sb::UUID..sb::UUID + 16).and_then(|uuid| uuid.try_into().ok()).unwrap_or_default(),
         };
-        let beyond = superblock.blocks > device.device_blocks()
-            || superblock.meta_block >= superblock.blocks;
-        if beyond {
-            Err(Error::Corrupt {
-                what: "number of blocks",
-                nid: 0,
-            })
-        } else {
-            Ok(superblock)
-        }
+        let beyond = superblock.blocks > device.device_blocks() || superblock.meta_block >= superblock.blocks;
+        if beyond { Err(Error::Corrupt { what: "number of blocks", nid: 0 }) } else { Ok(superblock) }
     }
 
     /// Bytes of the image.
@@ -91,9 +68,5 @@ fn check_checksum(bytes: &[u8]) -> Result<(), Error> {
     if let Some(field) = zeroed.get_mut(sb::CHECKSUM..sb::CHECKSUM + 4) {
         field.fill(0);
     }
-    if crc32c(&zeroed) == u32_at(bytes, sb::CHECKSUM) {
-        Ok(())
-    } else {
-        Err(Error::Checksum)
-    }
+    if crc32c(&zeroed) == u32_at(bytes, sb::CHECKSUM) { Ok(()) } else { Err(Error::Checksum) }
 }

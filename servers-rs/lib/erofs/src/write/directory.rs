@@ -14,9 +14,7 @@ pub struct Names {
 impl Names {
     /// A directory with only itself and its parent in it.
     pub fn new(own: usize, parent: usize) -> Self {
-        Self {
-            names: alloc::vec![(String::from("."), own), (String::from(".."), parent)],
-        }
+        Self { names: alloc::vec![(String::from("."), own), (String::from(".."), parent)] }
     }
 
     pub fn add(&mut self, name: &str, inode: usize) {
@@ -48,9 +46,7 @@ impl Names {
                 bytes.extend_from_slice(&[file_type as u8, 0]);
                 name_offset += name.len();
             }
-            block
-                .iter()
-                .for_each(|(name, _)| bytes.extend_from_slice(name.as_bytes()));
+            block.iter().for_each(|(name, _)| bytes.extend_from_slice(name.as_bytes()));
         }
         bytes
     }
@@ -73,8 +69,5 @@ impl Names {
 }
 
 fn used(block: &[(String, usize)]) -> usize {
-    block
-        .iter()
-        .map(|(name, _)| DIRENT_BYTES + name.len())
-        .sum()
+    block.iter().map(|(name, _)| DIRENT_BYTES + name.len()).sum()
 }

@@ -22,11 +22,7 @@ type Output<'a, E> = dyn FnMut(&[u8]) -> Result<(), E> + 'a;
 
 impl Plan {
     /// Streams the image to `out` in whole blocks. The first error of `contents` or `out` ends it.
-    pub fn write<C: Contents>(
-        &self,
-        contents: &mut C,
-        out: &mut Output<'_, C::Error>,
-    ) -> Result<(), C::Error> {
+    pub fn write<C: Contents>(&self, contents: &mut C, out: &mut Output<'_, C::Error>) -> Result<(), C::Error> {
         out(&self.metadata(contents)?)?;
         let mut buffer = vec![0u8; CHUNK_BYTES];
         for node in self.nodes.iter().filter(|node| node.data_blocks() > 0) {
@@ -49,9 +45,7 @@ impl Plan {
     ) -> Result<(), C::Error> {
         let mut offset = 0;
         while offset < node.size {
-            let length = usize::try_from(node.size - offset)
-                .unwrap_or(usize::MAX)
-                .min(buffer.len());
+            let length = usize::try_from(node.size - offset).unwrap_or(usize::MAX).min(buffer.len());
             // The buffer is a whole number of blocks, so the rounded length is still in it.
             let Some(data) = buffer.get_mut(..length.next_multiple_of(BLOCK)) else {
                 return Ok(());
@@ -89,32 +83,18 @@ impl Plan {
     }
 
     fn resolve(&self, index: usize) -> (u64, crate::read::FileType) {
-        self.nodes
-            .get(index)
-            .map_or((0, crate::read::FileType::Unknown), |node| {
-                (node.nid(), node.file_type())
-            })
+        self.nodes.get(index).map_or((0, crate::read::FileType::Unknown), |node| (node.nid(), node.file_type()))
     }
 
     fn put_inode(&self, bytes: &mut [u8], at: usize, number: u32, node: &Node) {
-        let layout = if node.inline {
-            LAYOUT_INLINE
-        } else {
-            LAYOUT_PLAIN
-        };
+        let layout = if node.inline { LAYOUT_INLINE } else { LAYOUT_PLAIN };
         let union = match node.body {
             Body::Device(device) => device,
             _ => node.start_block,
         };
         let mut set = |offset: usize, value: &[u8]| put(bytes, at + offset, value);
-        set(
-            inode::FORMAT,
-            &(layout << 1 | u16::from(node.extended)).to_le_bytes(),
-        );
-        set(
-            inode::XATTR_COUNT,
-            &xattr::count(node.xattrs.len()).to_le_bytes(),
-        );
+        set(inode::FORMAT, &(layout << 1 | u16::from(node.extended)).to_le_bytes());
+        set(inode::XATTR_COUNT, &xattr::count(node.xattrs.len()).to_le_bytes());
         set(inode::MODE, &node.mode.to_le_bytes());
         set(inode::UNION, &union.to_le_bytes());
         set(inode::NUMBER, &number.to_le_bytes());
@@ -123,10 +103,7 @@ impl Plan {
             set(inode::EXTENDED_UID, &node.uid.to_le_bytes());
             set(inode::EXTENDED_GID, &node.gid.to_le_bytes());
             set(inode::EXTENDED_MTIME, &self.options.epoch_s.to_le_bytes());
-            set(
-                inode::EXTENDED_MTIME_NSEC,
-                &self.options.epoch_ns.to_le_bytes(),
-            );
+            set(inode::EXTENDED_MTIME_NSEC, &self.options.epoch_ns.to_le_bytes());
             set(inode::EXTENDED_LINKS, &node.links.to_le_bytes());
         } else {
             // A compact inode was chosen because these fit.
@@ -141,10 +118,7 @@ impl Plan {
         let root_nid = self.nodes.first().map_or(0, Node::nid);
         let mut set = |offset: usize, value: &[u8]| put(bytes, SUPER_OFFSET + offset, value);
         set(sb::MAGIC, &MAGIC.to_le_bytes());
-        set(
-            sb::FEATURE_COMPAT,
-            &(COMPAT_CHECKSUM | COMPAT_MTIME).to_le_bytes(),
-        );
+        set(sb::FEATURE_COMPAT, &(COMPAT_CHECKSUM | COMPAT_MTIME).to_le_bytes());
         set(sb::BLOCK_BITS, &[BLOCK_BITS]);
         // The root is the first inode, right behind the superblock, so its number fits 16 bits.
         set(sb::ROOT_NID, &(root_nid as u16).to_le_bytes());

@@ -54,38 +54,23 @@ impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRoot => write!(f, "the tree has no entry for /"),
-            Self::Path { path } => write!(
-                f,
-                "{path}: no absolute path of plain names up to 255 bytes each"
-            ),
+            Self::Path { path } => write!(f, "{path}: no absolute path of plain names up to 255 bytes each"),
             Self::Duplicate { path } => write!(f, "{path}: stands there twice"),
             Self::NoParent { path } => write!(f, "{path}: its parent is no directory of the tree"),
-            Self::Mode { path, mode } => write!(
-                f,
-                "{path}: mode {mode:o} has more than permission bits (7777)"
-            ),
+            Self::Mode { path, mode } => write!(f, "{path}: mode {mode:o} has more than permission bits (7777)"),
             Self::Hardlink { path, target } => write!(
                 f,
                 "{path}: {target} is nothing that a hard link can lead to (a file, link or device that sorts before it)"
             ),
-            Self::Symlink { path } => write!(
-                f,
-                "{path}: a symbolic link's target has 1 to 4095 bytes, none of them zero"
-            ),
-            Self::Device { path, major, minor } => write!(
-                f,
-                "{path}: device {major}:{minor} does not fit 12 and 20 bits"
-            ),
+            Self::Symlink { path } => write!(f, "{path}: a symbolic link's target has 1 to 4095 bytes, none of them zero"),
+            Self::Device { path, major, minor } => write!(f, "{path}: device {major}:{minor} does not fit 12 and 20 bits"),
             Self::Xattr { path, name } => {
                 write!(
                     f,
                     "{path}: attribute {name:?} cannot be stored (known are user., trusted., security. and POSIX ACLs; up to 255 and 65535 bytes; once)"
                 )
             }
-            Self::XattrsTooLarge { path, bytes } => write!(
-                f,
-                "{path}: its attributes take {bytes} bytes, at most 262136 can be"
-            ),
+            Self::XattrsTooLarge { path, bytes } => write!(f, "{path}: its attributes take {bytes} bytes, at most 262136 can be"),
             Self::TooLarge => write!(f, "the tree needs more than 2^32 blocks"),
         }
     }

@@ -61,11 +61,7 @@ pub(super) enum Body {
 
 impl Node {
     pub fn inode_bytes(&self) -> usize {
-        if self.extended {
-            EXTENDED_BYTES
-        } else {
-            COMPACT_BYTES
-        }
+        if self.extended { EXTENDED_BYTES } else { COMPACT_BYTES }
     }
 
     pub fn nid(&self) -> u64 {
@@ -79,11 +75,7 @@ impl Node {
     /// Blocks of contents outside the metadata.
     pub fn data_blocks(&self) -> u64 {
         let has_contents = !matches!(self.body, Body::Device(_) | Body::Fifo);
-        if self.inline || !has_contents {
-            0
-        } else {
-            self.size.div_ceil(BLOCK as u64)
-        }
+        if self.inline || !has_contents { 0 } else { self.size.div_ceil(BLOCK as u64) }
     }
 
     fn choose_forms(&mut self) {
@@ -92,10 +84,7 @@ impl Node {
             || self.uid > u32::from(u16::MAX)
             || self.gid > u32::from(u16::MAX);
         let fits = (self.inode_bytes() + self.xattrs.len()) as u64 + self.size <= BLOCK as u64;
-        let has_contents = matches!(
-            self.body,
-            Body::File | Body::Directory(_) | Body::Symlink(_)
-        );
+        let has_contents = matches!(self.body, Body::File | Body::Directory(_) | Body::Symlink(_));
         self.inline = has_contents && fits && self.size > 0 && self.size < BLOCK as u64;
     }
 }
@@ -107,16 +96,10 @@ impl Plan {
         for (index, entry) in entries.iter().enumerate() {
             check(entry)?;
             if by_path.insert(&entry.path, index).is_some() {
-                return Err(PlanError::Duplicate {
-                    path: entry.path.clone(),
-                });
+                return Err(PlanError::Duplicate { path: entry.path.clone() });
             }
         }
-        if by_path
-            .get("/")
-            .and_then(|root| entries.get(*root))
-            .is_none_or(|root| root.kind != Kind::Directory)
-        {
+        if by_path.get("/").and_then(|root| entries.get(*root)).is_none_or(|root| root.kind != Kind::Directory) {
             return Err(PlanError::NoRoot);
         }
         let mut nodes = Vec::new();
@@ -154,8 +137,7 @@ impl Plan {
             }
             node.choose_forms();
             at = at.next_multiple_of(SLOT as u64);
-            let whole = (node.inode_bytes() + node.xattrs.len()) as u64
-                + if node.inline { node.size } else { 0 };
+            let whole = (node.inode_bytes() + node.xattrs.len()) as u64 + if node.inline { node.size } else { 0 };
             // What fits a block lies in one; attributes longer than a block begin at its start.
             if at % block + whole > block {
                 at = at.next_multiple_of(block);
@@ -172,47 +154,23 @@ impl Plan {
                 next = next.saturating_add(count);
             }
         }
-        let plan = Self {
-            options,
-            nodes,
-            meta_blocks,
-            blocks: next,
-        };
-        if u32::try_from(next).is_err() {
-            Err(PlanError::TooLarge)
-        } else {
-            Ok(plan)
-        }
+        let plan = Self { options, nodes, meta_blocks, blocks: next };
+        if u32::try_from(next).is_err() { Err(PlanError::TooLarge) } else { Ok(plan) }
     }
 }
 
 fn check(entry: &Entry) -> Result<(), PlanError> {
     let path = || entry.path.clone();
-    let plain = |name: &str| {
-        !name.is_empty()
-            && name != "."
-            && name != ".."
-            && name.len() <= MAX_NAME
-            && !name.contains('\0')
-    };
-    let is_path = entry.path == "/"
-        || entry
-            .path
-            .strip_prefix('/')
-            .is_some_and(|rest| rest.split('/').all(plain));
+    let plain = |name: &str| !name.is_empty() && name != "." && name != ".." && name.len() <= MAX_NAME && !name.contains('\0');
+    let is_path = entry.path == "/" || entry.path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(plain));
     if !is_path {
         return Err(PlanError::Path { path: path() });
     }
     if entry.mode > 0o7777 {
-        return Err(PlanError::Mode {
-            path: path(),
-            mode: entry.mode,
-        });
+        return Err(PlanError::Mode { path: path(), mode: entry.mode });
     }
     match &entry.kind {
-        Kind::Symlink { target }
-            if target.is_empty() || target.len() > 4095 || target.contains('\0') =>
-        {
+        Kind::Symlink { target } if target.is_empty() || target.len() > 4095 || target.contains('\0') => {
             Err(PlanError::Symlink { path: path() })
         }
         _ => Ok(()),
@@ -221,13 +179,7 @@ fn check(entry: &Entry) -> Result<(), PlanError> {
 
 fn node(entry: &Entry, index: usize) -> Result<Node, PlanError> {
     let device = |major: u32, minor: u32| {
-        device_number(major, minor)
-            .map(Body::Device)
-            .ok_or(PlanError::Device {
-                path: entry.path.clone(),
-                major,
-                minor,
-            })
+        device_number(major, minor).map(Body::Device).ok_or(PlanError::Device { path: entry.path.clone(), major, minor })
     };
     let (body, size) = match &entry.kind {
         Kind::Directory => (Body::Directory(Names::default()), 0),
@@ -269,15 +221,9 @@ fn link<'a>(
                 // The first path of an inode is the file, so that a tree has one description and an image one tree.
                 found
                     .filter(|node| {
-                        target.as_str() < *path
-                            && nodes
-                                .get(*node)
-                                .is_some_and(|node| !matches!(node.body, Body::Directory(_)))
+                        target.as_str() < *path && nodes.get(*node).is_some_and(|node| !matches!(node.body, Body::Directory(_)))
                     })
-                    .ok_or_else(|| PlanError::Hardlink {
-                        path: entry.path.clone(),
-                        target: target.clone(),
-                    })?
+                    .ok_or_else(|| PlanError::Hardlink { path: entry.path.clone(), target: target.clone() })?
             }
             _ => node_of.get(path).copied().unwrap_or_default(),
         };
@@ -287,12 +233,7 @@ fn link<'a>(
             Some((parent, name)) => (parent, name),
             None => continue,
         };
-        let parent = node_of
-            .get(parent_path)
-            .copied()
-            .ok_or_else(|| PlanError::NoParent {
-                path: entry.path.clone(),
-            })?;
+        let parent = node_of.get(parent_path).copied().ok_or_else(|| PlanError::NoParent { path: entry.path.clone() })?;
         let is_directory = entry.kind == Kind::Directory;
         if let Some(node) = nodes.get_mut(own) {
             // A directory is linked from its parent and from itself.
@@ -305,19 +246,13 @@ fn link<'a>(
             continue;
         }
         match nodes.get_mut(parent) {
-            Some(Node {
-                body: Body::Directory(names),
-                links,
-                ..
-            }) => {
+            Some(Node { body: Body::Directory(names), links, .. }) => {
                 names.add(name, own);
                 // Each subdirectory's `..` links its parent.
                 *links = links.saturating_add(u32::from(is_directory));
             }
             _ => {
-                return Err(PlanError::NoParent {
-                    path: entry.path.clone(),
-                });
+                return Err(PlanError::NoParent { path: entry.path.clone() });
             }
         }
     }

@@ -6,12 +6,8 @@ use blocks::Memory;
 use erofs::{Contents, Entry, Error, FileType, Kind, Options, Plan, PlanError, Reader};
 use std::{convert::Infallible, path::PathBuf, process::Command};
 
-pub const OPTIONS: Options = Options {
-    uuid: [0x11; 16],
-    epoch_s: 1_700_000_000,
-    epoch_ns: 123_456_789,
-    volume_name: *b"test\0\0\0\0\0\0\0\0\0\0\0\0",
-};
+pub const OPTIONS: Options =
+    Options { uuid: [0x11; 16], epoch_s: 1_700_000_000, epoch_ns: 123_456_789, volume_name: *b"test\0\0\0\0\0\0\0\0\0\0\0\0" };
 
 /// A tree with its files' contents.
 #[derive(Clone, Debug, Default)]
@@ -26,25 +22,13 @@ impl Tree {
     }
 
     pub fn with(mut self, path: &str, kind: Kind) -> Self {
-        self.entries.push(Entry {
-            path: path.into(),
-            kind,
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
-            xattrs: vec![],
-        });
+        self.entries.push(Entry { path: path.into(), kind, mode: 0o755, uid: 0, gid: 0, xattrs: vec![] });
         self.contents.push(vec![]);
         self
     }
 
     pub fn file(self, path: &str, content: &[u8]) -> Self {
-        let mut tree = self.with(
-            path,
-            Kind::File {
-                length_bytes: content.len() as u64,
-            },
-        );
+        let mut tree = self.with(path, Kind::File { length_bytes: content.len() as u64 });
         *tree.contents.last_mut().unwrap() = content.to_vec();
         tree
     }
@@ -114,20 +98,10 @@ pub fn walk(image: &[u8]) -> Result<Vec<(Entry, Vec<u8>, u64)>, Error> {
                 let mut cookie = Some(0);
                 while let Some(at) = cookie {
                     let (entries, next) = reader.list(&inode, at, 7)?;
-                    for entry in entries
-                        .into_iter()
-                        .filter(|entry| entry.name != b"." && entry.name != b"..")
-                    {
+                    for entry in entries.into_iter().filter(|entry| entry.name != b"." && entry.name != b"..") {
                         let name = String::from_utf8_lossy(&entry.name).into_owned();
                         let child = reader.inode(entry.nid)?;
-                        pending.push((
-                            if path == "/" {
-                                format!("/{name}")
-                            } else {
-                                format!("{path}/{name}")
-                            },
-                            child,
-                        ));
+                        pending.push((if path == "/" { format!("/{name}") } else { format!("{path}/{name}") }, child));
                     }
                     cookie = next;
                 }
@@ -135,27 +109,16 @@ pub fn walk(image: &[u8]) -> Result<Vec<(Entry, Vec<u8>, u64)>, Error> {
             }
             FileType::File => {
                 content = reader.read_all(&inode, 64 << 20)?;
-                Kind::File {
-                    length_bytes: inode.size,
-                }
+                Kind::File { length_bytes: inode.size }
             }
-            FileType::Symlink => Kind::Symlink {
-                target: reader.symlink(&inode)?,
-            },
+            FileType::Symlink => Kind::Symlink { target: reader.symlink(&inode)? },
             FileType::Char => Kind::Char { major, minor },
             FileType::Block => Kind::Block { major, minor },
             _ => Kind::Fifo,
         };
         let mut xattrs = reader.xattrs(&inode)?;
         xattrs.sort();
-        let entry = Entry {
-            path,
-            kind,
-            mode: inode.mode & 0o7777,
-            uid: inode.uid,
-            gid: inode.gid,
-            xattrs,
-        };
+        let entry = Entry { path, kind, mode: inode.mode & 0o7777, uid: inode.uid, gid: inode.gid, xattrs };
         found.push((entry, content, inode.nid));
     }
     found.sort_by(|one, two| one.0.path.cmp(&two.0.path));
@@ -169,16 +132,14 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
         .env("PATH", path)
         .output()
         .unwrap_or_else(|error| panic!("{program} (package erofs-utils): {error}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {text}");
     text
 }
 
 /// A fresh folder of this test's own.
 pub fn folder(name: &str) -> PathBuf {
-    let folder =
-        std::env::temp_dir().join(format!("flatracoon-erofs-{}-{name}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("flatracoon-erofs-{}-{name}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     folder

@@ -24,13 +24,7 @@ impl Value {
     /// `a{sv}` from pairs; sorted by key, so that equal content has equal bytes.
     pub fn dictionary(mut pairs: Vec<(String, Value)>) -> Self {
         pairs.sort_by(|one, two| one.0.cmp(&two.0));
-        Self::Array(
-            "{sv}",
-            pairs
-                .into_iter()
-                .map(|(key, value)| Self::Entry(key, Box::new(value)))
-                .collect(),
-        )
+        Self::Array("{sv}", pairs.into_iter().map(|(key, value)| Self::Entry(key, Box::new(value))).collect())
     }
 
     /// The type string.
@@ -64,20 +58,12 @@ impl Value {
             Self::Text(text) => text_bytes(text),
             Self::Bytes(bytes) => bytes.clone(),
             Self::Array(element, items) => array_bytes(element, items),
-            Self::Tuple(members) => tuple_bytes(
-                members
-                    .iter()
-                    .map(|member| (member.type_string(), member.to_bytes()))
-                    .collect(),
-                &self.type_string(),
-            ),
-            Self::Entry(key, value) => tuple_bytes(
-                alloc::vec![
-                    ("s".into(), text_bytes(key)),
-                    ("v".into(), variant_bytes(value))
-                ],
-                "{sv}",
-            ),
+            Self::Tuple(members) => {
+                tuple_bytes(members.iter().map(|member| (member.type_string(), member.to_bytes())).collect(), &self.type_string())
+            }
+            Self::Entry(key, value) => {
+                tuple_bytes(alloc::vec![("s".into(), text_bytes(key)), ("v".into(), variant_bytes(value))], "{sv}")
+            }
         }
     }
 }

@@ -71,16 +71,12 @@ impl<'a> View<'a> {
 
     pub fn u32(&self) -> Result<u32, Fault> {
         self.is("u")?;
-        Ok(u32::from_be_bytes(
-            self.data.try_into().map_err(|_| Fault::Frame)?,
-        ))
+        Ok(u32::from_be_bytes(self.data.try_into().map_err(|_| Fault::Frame)?))
     }
 
     pub fn u64(&self) -> Result<u64, Fault> {
         self.is("t")?;
-        Ok(u64::from_be_bytes(
-            self.data.try_into().map_err(|_| Fault::Frame)?,
-        ))
+        Ok(u64::from_be_bytes(self.data.try_into().map_err(|_| Fault::Frame)?))
     }
 
     pub fn text(&self) -> Result<&'a str, Fault> {
@@ -106,15 +102,8 @@ impl<'a> View<'a> {
     /// What a variant holds.
     pub fn variant(&self) -> Result<View<'a>, Fault> {
         self.is("v")?;
-        let zero = self
-            .data
-            .iter()
-            .rposition(|byte| *byte == 0)
-            .ok_or(Fault::Frame)?;
-        Self::of(
-            self.data.get(zero + 1..).ok_or(Fault::Frame)?,
-            self.data.get(..zero).ok_or(Fault::Frame)?,
-        )
+        let zero = self.data.iter().rposition(|byte| *byte == 0).ok_or(Fault::Frame)?;
+        Self::of(self.data.get(zero + 1..).ok_or(Fault::Frame)?, self.data.get(..zero).ok_or(Fault::Frame)?)
     }
 
     /// The elements of an array. At most `limit`, else [`Fault::Limit`].
@@ -134,14 +123,7 @@ impl<'a> View<'a> {
         if count > limit {
             return Err(Fault::Limit);
         }
-        Ok(Elements {
-            element,
-            data: self.data,
-            offsets,
-            index: 0,
-            count,
-            end: 0,
-        })
+        Ok(Elements { element, data: self.data, offsets, index: 0, count, end: 0 })
     }
 
     /// Member `index` of a tuple or dictionary entry.
@@ -150,9 +132,7 @@ impl<'a> View<'a> {
             return Err(Fault::Type);
         }
         let size = offset_size(self.data.len());
-        let variable = each(members(self.type_string))
-            .filter(|one| fixed_size(one).is_none())
-            .count();
+        let variable = each(members(self.type_string)).filter(|one| fixed_size(one).is_none()).count();
         let mut rest = members(self.type_string);
         let (mut at, mut used, mut position) = (0usize, 0usize, 0usize);
         while let Some((one, after)) = first(rest) {
@@ -160,28 +140,16 @@ impl<'a> View<'a> {
             let end = match fixed_size(one) {
                 Some(fixed) => start.checked_add(fixed).ok_or(Fault::Frame)?,
                 // The last member needs no offset: it ends where the offsets begin.
-                None if after.is_empty() => self
-                    .data
-                    .len()
-                    .checked_sub(size * variable.saturating_sub(1))
-                    .ok_or(Fault::Frame)?,
+                None if after.is_empty() => self.data.len().checked_sub(size * variable.saturating_sub(1)).ok_or(Fault::Frame)?,
                 None => {
                     used += 1;
-                    let place = self
-                        .data
-                        .len()
-                        .checked_sub(size * used)
-                        .ok_or(Fault::Frame)?;
+                    let place = self.data.len().checked_sub(size * used).ok_or(Fault::Frame)?;
                     read_offset(self.data, place, size)?
                 }
             };
             if position == index {
                 // An empty value at the end may start after the padding that nobody wrote.
-                let slice = if start <= end {
-                    self.data.get(start..end)
-                } else {
-                    None
-                };
+                let slice = if start <= end { self.data.get(start..end) } else { None };
                 return Self::of(one, slice.ok_or(Fault::Frame)?);
             }
             if end < at {
@@ -208,11 +176,7 @@ impl<'a> View<'a> {
     }
 
     fn is(&self, type_string: &str) -> Result<(), Fault> {
-        if self.type_string == type_string.as_bytes() {
-            Ok(())
-        } else {
-            Err(Fault::Type)
-        }
+        if self.type_string == type_string.as_bytes() { Ok(()) } else { Err(Fault::Type) }
     }
 }
 
@@ -240,10 +204,7 @@ impl<'a> Elements<'a> {
             (None, Some(size)) => start.checked_add(size).ok_or(Fault::Frame)?,
             (None, None) => return Err(Fault::Frame),
         };
-        let limit = self
-            .offsets
-            .as_ref()
-            .map_or(self.data.len(), |offsets| offsets.start);
+        let limit = self.offsets.as_ref().map_or(self.data.len(), |offsets| offsets.start);
         if start > end || end > limit {
             return Err(Fault::Frame);
         }
@@ -261,11 +222,7 @@ impl<'a> Iterator for Elements<'a> {
         }
         let item = self.take();
         // After damage there is nothing to go on from.
-        self.index = if item.is_ok() {
-            self.index + 1
-        } else {
-            self.count
-        };
+        self.index = if item.is_ok() { self.index + 1 } else { self.count };
         Some(item)
     }
 }
@@ -282,20 +239,12 @@ impl Offsets {
     fn of_array(data: &[u8]) -> Result<Self, Fault> {
         let size = offset_size(data.len());
         // The last offset is the end of the last element, which is where the offsets begin.
-        let start = read_offset(
-            data,
-            data.len().checked_sub(size).ok_or(Fault::Frame)?,
-            size,
-        )?;
+        let start = read_offset(data, data.len().checked_sub(size).ok_or(Fault::Frame)?, size)?;
         let bytes = data.len().checked_sub(start).ok_or(Fault::Frame)?;
         if bytes == 0 || !bytes.is_multiple_of(size) {
             return Err(Fault::Frame);
         }
-        Ok(Self {
-            start,
-            size,
-            count: bytes / size,
-        })
+        Ok(Self { start, size, count: bytes / size })
     }
 
     fn get(&self, data: &[u8], index: usize) -> Result<usize, Fault> {
@@ -304,13 +253,7 @@ impl Offsets {
 }
 
 fn read_offset(data: &[u8], at: usize, size: usize) -> Result<usize, Fault> {
-    let bytes = at
-        .checked_add(size)
-        .and_then(|end| data.get(at..end))
-        .ok_or(Fault::Frame)?;
-    let value = bytes
-        .iter()
-        .rev()
-        .fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+    let bytes = at.checked_add(size).and_then(|end| data.get(at..end)).ok_or(Fault::Frame)?;
+    let value = bytes.iter().rev().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
     usize::try_from(value).map_err(|_| Fault::Frame)
 }

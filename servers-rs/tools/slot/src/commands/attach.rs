@@ -33,27 +33,17 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
     let bytes = read_small("signature/unreadable", &arguments.signature)?;
-    let raw: [u8; 64] = bytes
-        .try_into()
-        .map_err(|_| Fault::input("signature/length", "a signature has 64 bytes"))?;
-    let public = ObjectId::from_hex(&arguments.public_key).ok_or_else(|| {
-        Fault::input(
-            "signature/public-key",
-            "a public key has 64 hexadecimal digits",
-        )
-    })?;
+    let raw: [u8; 64] = bytes.try_into().map_err(|_| Fault::input("signature/length", "a signature has 64 bytes"))?;
+    let public = ObjectId::from_hex(&arguments.public_key)
+        .ok_or_else(|| Fault::input("signature/public-key", "a public key has 64 hexadecimal digits"))?;
     let mut input = Input::open(&arguments.image, true)?;
-    let Unchecked {
-        trailer, release, ..
-    } = read(&mut input)?;
+    let Unchecked { trailer, release, .. } = read(&mut input)?;
     let commit = ObjectId::of(&trailer.commit);
-    if PublicKey::new(public.0)
-        .verify(&trailer.commit, &Signature::new(raw))
-        .is_err()
-    {
+    if PublicKey::new(public.0).verify(&trailer.commit, &Signature::new(raw)).is_err() {
         let message = format!("the signature over commit {commit} was not made by that key");
-        return Err(Fault::input("signature/wrong", message)
-            .hint("sign the bytes that --commit wrote, as they are (pure ed25519)"));
+        return Err(
+            Fault::input("signature/wrong", message).hint("sign the bytes that --commit wrote, as they are (pure ed25519)")
+        );
     }
     let layout = Layout::plan(input.block_count(), release.data_blocks)
         .map_err(|error| Fault::input("slot/geometry", error.to_string()))?;

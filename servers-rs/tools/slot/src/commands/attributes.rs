@@ -34,10 +34,7 @@ pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
     let plan = match (&arguments.slot, &arguments.set) {
         (Some(name), Some(set)) => {
             let entry = slot_entry(table(&disk)?, name)?;
-            let change = Change {
-                index: entry.index,
-                attributes: parse(set, entry.slot_attributes())?,
-            };
+            let change = Change { index: entry.index, attributes: parse(set, entry.slot_attributes())? };
             disk.set_attributes(&[change])
         }
         _ if arguments.repair => disk.repair(),
@@ -55,9 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
             "offset_bytes": entry.first_lba * 512, "length_bytes": entry.sectors() * 512,
         })
     });
-    Ok(
-        json!({ "ok": true, "slots": slots.collect::<Vec<_>>(), "copies_agree": !disk.needs_repair() }),
-    )
+    Ok(json!({ "ok": true, "slots": slots.collect::<Vec<_>>(), "copies_agree": !disk.needs_repair() }))
 }
 
 fn parse(text: &str, old: SlotAttributes) -> Result<SlotAttributes, Fault> {
@@ -76,6 +71,5 @@ fn parse(text: &str, old: SlotAttributes) -> Result<SlotAttributes, Fault> {
             _ => return Err(fault()),
         }
     }
-    SlotAttributes::new(priority, tries, successful)
-        .map_err(|error| Fault::input("attributes/set", error.to_string()))
+    SlotAttributes::new(priority, tries, successful).map_err(|error| Fault::input("attributes/set", error.to_string()))
 }

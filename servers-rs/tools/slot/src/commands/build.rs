@@ -29,11 +29,7 @@ pub struct Arguments {
     #[arg(long)]
     spec: PathBuf,
     /// Signing key: PKCS#8 PEM, or 32 raw bytes
-    #[arg(
-        long,
-        required_unless_present = "unsigned",
-        conflicts_with = "unsigned"
-    )]
+    #[arg(long, required_unless_present = "unsigned", conflicts_with = "unsigned")]
     key: Option<PathBuf>,
     /// Sign nothing: the commit goes to --commit, `slot attach-signature` brings the signature later
     #[arg(long, requires = "commit")]
@@ -57,39 +53,28 @@ pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
     let key = arguments.key.as_deref().map(read_signing_key).transpose()?;
     let mut tree = Tree::read(&arguments.tree)?;
     // Laid out before anything is hashed or written: most refusals come from here, and the tree is sound after it.
-    let plan = Plan::new(&tree.entries, Options::default())
-        .map_err(|error| Fault::input("tree/entry", error.to_string()))?;
+    let plan = Plan::new(&tree.entries, Options::default()).map_err(|error| Fault::input("tree/entry", error.to_string()))?;
     let layout = lay_out(&spec, &plan)?;
 
     let repository = Repository::open(arguments.repo.as_deref())?;
     let objects = make_objects(&tree.entries.clone(), &mut tree, &repository)?;
     let identity = Identity::new(&spec, &objects);
-    let options = Options {
-        uuid: identity.uuid,
-        epoch_s: spec.epoch,
-        epoch_ns: 0,
-        volume_name: *b"flatracoon-root\0",
-    };
-    let plan = Plan::new(&tree.entries, options)
-        .map_err(|error| Fault::input("tree/entry", error.to_string()))?;
+    let options = Options { uuid: identity.uuid, epoch_s: spec.epoch, epoch_ns: 0, volume_name: *b"flatracoon-root\0" };
+    let plan = Plan::new(&tree.entries, options).map_err(|error| Fault::input("tree/entry", error.to_string()))?;
 
     let output = Output::create(&arguments.out, 0o644)?;
     output.set_length(spec.partition_bytes)?;
     let root = write_image(&output, &plan, &mut tree, &layout, &identity)?;
     tree.check_unchanged()?;
     let release = release(&spec, &objects, &layout, &identity, root);
-    let commit = release
-        .to_commit(spec.epoch, objects.root_tree, objects.root_meta)
-        .to_bytes();
+    let commit = release.to_commit(spec.epoch, objects.root_tree, objects.root_meta).to_bytes();
     let commit_id = ObjectId::of(&commit);
     let signature = key.as_ref().map(|key| *key.sk.sign(&commit, None));
     let commitmeta = signed_metadata(signature.as_slice());
-    let trailer = Trailer::new(&layout, commit.clone(), commitmeta.clone())
-        .to_bytes()
-        .map_err(|error| {
-            Fault::input("trailer/too-large", error.to_string())
-                .hint("fewer device nodes or hard links: they are listed in the commit")
-        })?;
+    let trailer = Trailer::new(&layout, commit.clone(), commitmeta.clone()).to_bytes().map_err(|error| {
+        Fault::input("trailer/too-large", error.to_string())
+            .hint("fewer device nodes or hard links: they are listed in the commit")
+    })?;
     output.write_at(&trailer, layout.trailer() * BLOCK_BYTES as u64)?;
 
     repository.put_object(commit_id, ObjectKind::Commit, &commit)?;
@@ -119,12 +104,7 @@ impl Identity {
     fn new(spec: &Spec, objects: &Objects) -> Self {
         let derive = |purpose: &str, seed: &str| -> [u8; 32] {
             let mut hash = Sha256::new();
-            for part in [
-                purpose.as_bytes(),
-                seed.as_bytes(),
-                spec.version.as_bytes(),
-                &spec.epoch.to_be_bytes(),
-            ] {
+            for part in [purpose.as_bytes(), seed.as_bytes(), spec.version.as_bytes(), &spec.epoch.to_be_bytes()] {
                 hash.update((part.len() as u64).to_be_bytes());
                 hash.update(part);
             }
@@ -159,10 +139,7 @@ fn write_image(
 ) -> Result<verity::Digest, Fault> {
     let superblock = Superblock::new(identity.uuid, &identity.salt, layout.geometry.data_blocks())
         .ok_or_else(|| Fault::ours("verity/superblock", "salt or size cannot be"))?;
-    output.write_at(
-        &superblock.to_block(),
-        layout.superblock() * BLOCK_BYTES as u64,
-    )?;
+    output.write_at(&superblock.to_block(), layout.superblock() * BLOCK_BYTES as u64)?;
     let mut builder = TreeBuilder::new(layout.geometry, &identity.salt);
     let mut written = Ok(());
     let mut emit = |number: u64, block: &verity::Block| {
@@ -174,31 +151,15 @@ fn write_image(
     plan.write(tree, &mut |bytes| {
         output.write_at(bytes, at)?;
         at += bytes.len() as u64;
-        bytes
-            .chunks(BLOCK_BYTES)
-            .for_each(|block| builder.push(block, &mut emit));
+        bytes.chunks(BLOCK_BYTES).for_each(|block| builder.push(block, &mut emit));
         Ok(())
     })?;
     let root = builder.finish(&mut emit);
     written?;
-    root.ok_or_else(|| {
-        Fault::ours(
-            "erofs/length",
-            format!(
-                "the writer made {at} bytes, planned were {}",
-                layout.image_bytes()
-            ),
-        )
-    })
+    root.ok_or_else(|| Fault::ours("erofs/length", format!("the writer made {at} bytes, planned were {}", layout.image_bytes())))
 }
 
-fn release(
-    spec: &Spec,
-    objects: &Objects,
-    layout: &Layout,
-    identity: &Identity,
-    verity_root: verity::Digest,
-) -> Release {
+fn release(spec: &Spec, objects: &Objects, layout: &Layout, identity: &Identity, verity_root: verity::Digest) -> Release {
     Release {
         version: spec.version.clone(),
         refs: spec.refs.clone(),
@@ -222,8 +183,7 @@ fn report(
     objects: &Objects,
     public_key: Option<String>,
 ) -> Value {
-    let used_blocks =
-        layout.superblock() + layout.geometry.hash_area_blocks() + slot::TRAILER_BLOCKS;
+    let used_blocks = layout.superblock() + layout.geometry.hash_area_blocks() + slot::TRAILER_BLOCKS;
     json!({
         "ok": true,
         "version": release.version,

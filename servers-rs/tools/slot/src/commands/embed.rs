@@ -25,19 +25,10 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
     let keys = read_trusted_keys(&arguments.keys)?;
-    let section = keys.to_section().map_err(|error| {
-        Fault::input(
-            "keys/invalid",
-            format!("{}: {error}", arguments.keys.display()),
-        )
-    })?;
+    let section =
+        keys.to_section().map_err(|error| Fault::input("keys/invalid", format!("{}: {error}", arguments.keys.display())))?;
     let mut loader = read_small("loader/unreadable", &arguments.loader)?;
-    let fault = |error: pe::PeFault| {
-        Fault::input(
-            "loader/invalid",
-            format!("{}: {error}", arguments.loader.display()),
-        )
-    };
+    let fault = |error: pe::PeFault| Fault::input("loader/invalid", format!("{}: {error}", arguments.loader.display()));
     let place = pe::keys_section(&loader).map_err(fault)?;
     if pe::is_signed(&loader).map_err(fault)? {
         return Err(fault(pe::PeFault::Signed).hint("embed the keys first, sign afterwards"));
@@ -47,7 +38,5 @@ pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
     }
     write_small(&arguments.out, 0o644, &loader)?;
     let public: Vec<String> = keys.keys.iter().map(|key| hex(&key.public)).collect();
-    Ok(
-        json!({ "ok": true, "minimal_rollback_index": keys.minimal_rollback_index, "public_keys": public }),
-    )
+    Ok(json!({ "ok": true, "minimal_rollback_index": keys.minimal_rollback_index, "public_keys": public }))
 }

@@ -40,9 +40,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
     let mut reader = open(arguments.place.open_slot()?)?;
     if let (Some(path), Some(file)) = (&arguments.path, &arguments.file) {
-        let inode = reader
-            .resolve(path)
-            .map_err(|error| Fault::input("extract/path", format!("{path}: {error}")))?;
+        let inode = reader.resolve(path).map_err(|error| Fault::input("extract/path", format!("{path}: {error}")))?;
         copy(&mut reader, &inode, file)?;
         return Ok(json!({ "ok": true, "bytes": inode.size }));
     }
@@ -54,24 +52,22 @@ pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
     fs::create_dir(out)
         .and_then(|()| fs::create_dir(&files))
         .map_err(|error| Fault::file("extract/out", "cannot create", out, &error))?;
-    let files = files
-        .canonicalize()
-        .map_err(|error| Fault::file("extract/out", "cannot open", out, &error))?;
+    let files = files.canonicalize().map_err(|error| Fault::file("extract/out", "cannot open", out, &error))?;
     let found = walk(&mut reader)?;
     let mut description = Description::default();
     for (entry, inode) in &found {
         let path = files.join(entry.path.trim_start_matches('/'));
         match &entry.kind {
-            Kind::Directory => fs::create_dir_all(&path)
-                .map_err(|error| Fault::file("extract/write", "cannot create", &path, &error))?,
+            Kind::Directory => {
+                fs::create_dir_all(&path).map_err(|error| Fault::file("extract/write", "cannot create", &path, &error))?
+            }
             Kind::File { .. } => copy(&mut reader, inode, &path)?,
             // Links and devices stand in the description only: a link could lead a later file astray.
             _ => {}
         }
         description.entries.push(line(entry, &path));
     }
-    let text = serde_json::to_string_pretty(&description)
-        .map_err(|error| Fault::ours("extract/json", error.to_string()))?;
+    let text = serde_json::to_string_pretty(&description).map_err(|error| Fault::ours("extract/json", error.to_string()))?;
     write_small(&out.join("tree.json"), 0o644, (text + "\n").as_bytes())?;
     Ok(json!({ "ok": true, "entries": found.len() }))
 }
@@ -80,19 +76,9 @@ fn open(mut input: Input) -> Result<Reader<Verified<Input>>, Fault> {
     let Unchecked { release, .. } = read(&mut input)?;
     let geometry = Geometry::new(release.data_blocks);
     let verified = geometry.and_then(|geometry| {
-        Verified::new(
-            input,
-            geometry,
-            &release.verity_salt,
-            release.verity_root,
-            geometry.data_blocks() + 1,
-        )
+        Verified::new(input, geometry, &release.verity_salt, release.verity_root, geometry.data_blocks() + 1)
     });
-    Reader::open(
-        verified
-            .ok_or_else(|| Fault::input("slot/geometry", "image and tree do not fit the slot"))?,
-    )
-    .map_err(contents)
+    Reader::open(verified.ok_or_else(|| Fault::input("slot/geometry", "image and tree do not fit the slot"))?).map_err(contents)
 }
 
 fn copy(reader: &mut Reader<Verified<Input>>, inode: &Inode, path: &Path) -> Result<(), Fault> {
@@ -109,10 +95,7 @@ fn copy(reader: &mut Reader<Verified<Input>>, inode: &Inode, path: &Path) -> Res
 }
 
 fn line(entry: &Entry, path: &Path) -> Line {
-    let mut line = Line {
-        path: entry.path.clone(),
-        ..Line::default()
-    };
+    let mut line = Line { path: entry.path.clone(), ..Line::default() };
     line.kind = match &entry.kind {
         Kind::Directory => "directory",
         Kind::File { .. } => "file",
@@ -126,24 +109,13 @@ fn line(entry: &Entry, path: &Path) -> Line {
     match &entry.kind {
         Kind::File { .. } => line.source = Some(path.into()),
         Kind::Symlink { target } => line.target = Some(target.clone()),
-        Kind::Char { major, minor } | Kind::Block { major, minor } => {
-            (line.major, line.minor) = (Some(*major), Some(*minor))
-        }
+        Kind::Char { major, minor } | Kind::Block { major, minor } => (line.major, line.minor) = (Some(*major), Some(*minor)),
         Kind::Hardlink { target } => {
-            return Line {
-                target: Some(target.clone()),
-                ..line
-            };
+            return Line { target: Some(target.clone()), ..line };
         }
         Kind::Directory | Kind::Fifo => {}
     }
     let encode = |(name, value): &(String, Vec<u8>)| (name.clone(), STANDARD.encode(value));
     let xattrs = entry.xattrs.iter().map(encode).collect();
-    Line {
-        mode: Some(format!("{:04o}", entry.mode)),
-        uid: Some(entry.uid),
-        gid: Some(entry.gid),
-        xattrs,
-        ..line
-    }
+    Line { mode: Some(format!("{:04o}", entry.mode)), uid: Some(entry.uid), gid: Some(entry.gid), xattrs, ..line }
 }

@@ -15,11 +15,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
     let mut input = arguments.place.open_slot()?;
-    let Unchecked {
-        trailer,
-        commit,
-        release,
-    } = read(&mut input)?;
+    let Unchecked { trailer, commit, release } = read(&mut input)?;
     let signatures = ostree::signatures(&trailer.commitmeta).map_or(0, |list| list.len());
     Ok(json!({
         "ok": true,
@@ -55,22 +51,12 @@ pub struct Unchecked {
 /// Reads them.
 pub fn read(input: &mut Input) -> Result<Unchecked, Fault> {
     let start = input.block_count().checked_sub(TRAILER_BLOCKS);
-    let start =
-        start.ok_or_else(|| Fault::input("slot/too-small", "it is smaller than a trailer"))?;
+    let start = start.ok_or_else(|| Fault::input("slot/too-small", "it is smaller than a trailer"))?;
     let mut bytes = vec![0u8; TRAILER_BYTES];
-    input
-        .read_blocks(start, &mut bytes)
-        .map_err(|error| Fault::input("image/read", error.to_string()))?;
-    let trailer =
-        Trailer::parse(&bytes).map_err(|error| Fault::input("slot/trailer", error.to_string()))?;
-    let commit = Commit::parse(&trailer.commit)
-        .map_err(|error| Fault::input("slot/commit", format!("the commit: {error}")))?;
-    let release = Release::from_commit(&commit).map_err(|(key, error)| {
-        Fault::input("slot/commit", format!("the commit's {key}: {error}"))
-    })?;
-    Ok(Unchecked {
-        trailer,
-        commit,
-        release,
-    })
+    input.read_blocks(start, &mut bytes).map_err(|error| Fault::input("image/read", error.to_string()))?;
+    let trailer = Trailer::parse(&bytes).map_err(|error| Fault::input("slot/trailer", error.to_string()))?;
+    let commit = Commit::parse(&trailer.commit).map_err(|error| Fault::input("slot/commit", format!("the commit: {error}")))?;
+    let release = Release::from_commit(&commit)
+        .map_err(|(key, error)| Fault::input("slot/commit", format!("the commit's {key}: {error}")))?;
+    Ok(Unchecked { trailer, commit, release })
 }

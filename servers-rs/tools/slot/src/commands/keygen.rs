@@ -26,9 +26,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
     if arguments.out.exists() {
         let message = format!("{} is there already", arguments.out.display());
-        return Err(Fault::input("key/exists", message).hint(
-            "machines that trust it would refuse what a new key signs; move it away if you mean it",
-        ));
+        return Err(Fault::input("key/exists", message)
+            .hint("machines that trust it would refuse what a new key signs; move it away if you mean it"));
     }
     let mut seed = [0u8; 32];
     let random = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut seed));
@@ -36,18 +35,10 @@ pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
     let public_key = hex(&KeyPair::from_seed(Seed::new(seed)).pk[..]);
     write_small(&arguments.out, 0o600, seed_to_pem(&seed).as_bytes())?;
     if let Some(path) = &arguments.keys {
-        let line = KeyLine {
-            public_key: public_key.clone(),
-            development: arguments.development,
-            revoked: false,
-            not_after_seconds: 0,
-        };
-        let file = KeysFile {
-            minimal_rollback_index: 0,
-            keys: vec![line],
-        };
-        let text = serde_json::to_string_pretty(&file)
-            .map_err(|error| Fault::ours("keys/json", error.to_string()))?;
+        let line =
+            KeyLine { public_key: public_key.clone(), development: arguments.development, revoked: false, not_after_seconds: 0 };
+        let file = KeysFile { minimal_rollback_index: 0, keys: vec![line] };
+        let text = serde_json::to_string_pretty(&file).map_err(|error| Fault::ours("keys/json", error.to_string()))?;
         write_small(path, 0o644, (text + "\n").as_bytes())?;
     }
     Ok(json!({ "ok": true, "public_key": public_key }))

@@ -46,58 +46,32 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Value, Fault> {
     let keys = read_trusted_keys(&arguments.keys)?;
-    let clock = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let now_s = arguments.now.unwrap_or(clock);
-    let policy = Policy {
-        keys: &keys,
-        now_s,
-        minimal_rollback_index: arguments.minimal_rollback_index,
-    };
+    let policy = Policy { keys: &keys, now_s, minimal_rollback_index: arguments.minimal_rollback_index };
     match (arguments.place.open()?, &arguments.place.slot) {
-        (Found::Disk { input, disk }, None) => {
-            verify_disk(&input, &disk, &policy, &arguments.place)
-        }
+        (Found::Disk { input, disk }, None) => verify_disk(&input, &disk, &policy, &arguments.place),
         _ => {
             let slot = judge(arguments.place.open_slot()?, &policy);
             let report = json!({ "ok": slot.is_ok(), "slots": [slot_report(&slot)] });
             match slot {
                 Ok(_) => Ok(report),
-                Err(refusal) => Err(Fault::input(
-                    "verify/refused",
-                    format!("{}: {refusal}", arguments.place.image.display()),
-                )
-                .details(report)),
+                Err(refusal) => {
+                    Err(Fault::input("verify/refused", format!("{}: {refusal}", arguments.place.image.display())).details(report))
+                }
             }
         }
     }
 }
 
-fn verify_disk(
-    input: &Input,
-    disk: &Disk,
-    policy: &Policy<'_>,
-    place: &Place,
-) -> Result<Value, Fault> {
+fn verify_disk(input: &Input, disk: &Disk, policy: &Policy<'_>, place: &Place) -> Result<Value, Fault> {
     let mut problems = table_problems(disk);
     let (mut slots, mut bootable) = (Vec::new(), 0);
     for entry in table(disk)?.slots() {
         let (attributes, name) = (entry.slot_attributes(), entry.name.clone());
         let verdict = judge(window(input, entry)?, policy);
-        let is_empty = !attributes.is_bootable()
-            && matches!(
-                &verdict,
-                Err(Refusal {
-                    check: Check::Trailer,
-                    ..
-                })
-            );
-        let mut report = if is_empty {
-            json!({ "state": "empty" })
-        } else {
-            slot_report(&verdict)
-        };
+        let is_empty = !attributes.is_bootable() && matches!(&verdict, Err(Refusal { check: Check::Trailer, .. }));
+        let mut report = if is_empty { json!({ "state": "empty" }) } else { slot_report(&verdict) };
         if let (Err(refusal), true) = (&verdict, attributes.is_bootable()) {
             problems.push(format!("{name}: {refusal}"));
         }
@@ -114,8 +88,7 @@ fn verify_disk(
     if bootable == 0 {
         problems.push("no slot of the disk may boot and is whole".into());
     }
-    let fault_of =
-        |copy: &Result<gpt::Table, gpt::Fault>| copy.as_ref().err().map(ToString::to_string);
+    let fault_of = |copy: &Result<gpt::Table, gpt::Fault>| copy.as_ref().err().map(ToString::to_string);
     let report = json!({
         "ok": problems.is_empty(),
         "gpt": { "primary": fault_of(&disk.primary), "backup": fault_of(&disk.backup), "protective_mbr": disk.protective_mbr, "copies_agree": !disk.needs_repair() },
@@ -124,11 +97,7 @@ fn verify_disk(
     });
     match problems.first() {
         None => Ok(report),
-        Some(first) => Err(Fault::input(
-            "verify/refused",
-            format!("{}: {first}", place.image.display()),
-        )
-        .details(report)),
+        Some(first) => Err(Fault::input("verify/refused", format!("{}: {first}", place.image.display())).details(report)),
     }
 }
 
@@ -162,17 +131,13 @@ fn judge(mut input: Input, policy: &Policy<'_>) -> Result<Judgement, Refusal> {
 }
 
 fn read_all_blocks(slot: &VerifiedSlot, input: &mut Input) -> Result<(), Refusal> {
-    let mut data = slot
-        .open(input)
-        .ok_or_else(|| Refusal::new(Check::Geometry, "image and tree do not fit the slot"))?;
+    let mut data = slot.open(input).ok_or_else(|| Refusal::new(Check::Geometry, "image and tree do not fit the slot"))?;
     let blocks = data.block_count();
     let mut buffer = vec![0u8; CHUNK_BLOCKS as usize * BLOCK_BYTES];
     let mut at = 0;
     while at < blocks {
         let count = CHUNK_BLOCKS.min(blocks - at);
-        let chunk = buffer
-            .get_mut(..count as usize * BLOCK_BYTES)
-            .unwrap_or_default();
+        let chunk = buffer.get_mut(..count as usize * BLOCK_BYTES).unwrap_or_default();
         data.read_blocks(at, chunk).map_err(|error| match error {
             ReadError::Unverified { .. } => Refusal::new(Check::VerityData, error.to_string()),
             error => Refusal::new(Check::Read, error.to_string()),
@@ -185,41 +150,21 @@ fn read_all_blocks(slot: &VerifiedSlot, input: &mut Input) -> Result<(), Refusal
 /// Makes the commit's tree again out of the image. Returns the number of paths.
 fn check_tree(slot: &VerifiedSlot, input: &mut Input) -> Result<usize, Refusal> {
     let refuse = |detail: String| Refusal::new(Check::Contents, detail);
-    let data = slot
-        .open(input)
-        .ok_or_else(|| refuse("image and tree do not fit the slot".into()))?;
+    let data = slot.open(input).ok_or_else(|| refuse("image and tree do not fit the slot".into()))?;
     let mut reader = Reader::open(data).map_err(|error| refuse(error.to_string()))?;
-    let (entries, inodes): (Vec<_>, Vec<Inode>) = walk(&mut reader)
-        .map_err(|fault| refuse(fault.message))?
-        .into_iter()
-        .unzip();
+    let (entries, inodes): (Vec<_>, Vec<Inode>) = walk(&mut reader).map_err(|fault| refuse(fault.message))?.into_iter().unzip();
     let repository = Repository::open(None).map_err(|fault| refuse(fault.message))?;
-    let mut contents = ImageContents {
-        reader: &mut reader,
-        inodes: &inodes,
-    };
-    let objects = make_objects(&entries, &mut contents, &repository)
-        .map_err(|fault| refuse(fault.message))?;
-    let (found, signed) = (
-        (objects.root_tree, objects.root_meta),
-        (slot.commit.root_tree, slot.commit.root_meta),
-    );
+    let mut contents = ImageContents { reader: &mut reader, inodes: &inodes };
+    let objects = make_objects(&entries, &mut contents, &repository).map_err(|fault| refuse(fault.message))?;
+    let (found, signed) = ((objects.root_tree, objects.root_meta), (slot.commit.root_tree, slot.commit.root_meta));
     if found != signed {
-        return Err(refuse(format!(
-            "the image holds the tree {}, signed is {}",
-            found.0, signed.0
-        )));
+        return Err(refuse(format!("the image holds the tree {}, signed is {}", found.0, signed.0)));
     }
     if objects.nodes != slot.release.nodes || objects.hardlinks != slot.release.hardlinks {
-        return Err(refuse(
-            "device nodes or hard links are not the signed ones".into(),
-        ));
+        return Err(refuse("device nodes or hard links are not the signed ones".into()));
     }
-    if reader.uuid() != slot.release.image_uuid || reader.block_count() != slot.release.data_blocks
-    {
-        return Err(refuse(
-            "UUID or size of the image are not the signed ones".into(),
-        ));
+    if reader.uuid() != slot.release.image_uuid || reader.block_count() != slot.release.data_blocks {
+        return Err(refuse("UUID or size of the image are not the signed ones".into()));
     }
     Ok(entries.len())
 }

@@ -35,16 +35,8 @@ impl Outcome {
 
     /// The check that a slot failed, for a run over one slot.
     pub fn failed_check(self) -> String {
-        assert_eq!(
-            (self.code, self.report["error"]["code"].as_str()),
-            (2, Some("verify/refused")),
-            "{}",
-            self.report
-        );
-        self.report["slots"][0]["check"]
-            .as_str()
-            .unwrap()
-            .to_string()
+        assert_eq!((self.code, self.report["error"]["code"].as_str()), (2, Some("verify/refused")), "{}", self.report);
+        self.report["slots"][0]["check"].as_str().unwrap().to_string()
     }
 }
 
@@ -55,23 +47,13 @@ pub struct Workshop {
 impl Workshop {
     /// A folder with sources, `tree.json`, `spec.json`, `key.pem` and `keys.json`.
     pub fn new(name: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("flatracoon-slot-{}-{name}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("flatracoon-slot-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("source")).unwrap();
         let workshop = Self { folder };
         workshop.write_json("tree.json", &json!({ "entries": workshop.entries() }));
         workshop.write_json("spec.json", &spec());
-        workshop
-            .slot(&[
-                "keygen",
-                "--out",
-                "key.pem",
-                "--keys",
-                "keys.json",
-                "--development",
-            ])
-            .good();
+        workshop.slot(&["keygen", "--out", "key.pem", "--keys", "keys.json", "--development"]).good();
         workshop
     }
 
@@ -96,11 +78,7 @@ impl Workshop {
     }
 
     pub fn flip(&self, name: &str, at: u64) {
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(self.path(name))
-            .unwrap();
+        let file = fs::OpenOptions::new().read(true).write(true).open(self.path(name)).unwrap();
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).unwrap();
         byte[0] ^= 0x20;
@@ -113,49 +91,24 @@ impl Workshop {
 
     /// Runs `slot` in the folder.
     pub fn slot(&self, arguments: &[&str]) -> Outcome {
-        let output = Command::new(env!("CARGO_BIN_EXE_slot"))
-            .args(arguments)
-            .current_dir(&self.folder)
-            .output()
-            .unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_slot")).args(arguments).current_dir(&self.folder).output().unwrap();
         let stdout = String::from_utf8(output.stdout).unwrap();
         let report = serde_json::from_str(&stdout).unwrap_or_else(|_| json!(stdout));
-        Outcome {
-            code: output.status.code().unwrap(),
-            report,
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Outcome { code: output.status.code().unwrap(), report, stderr: String::from_utf8(output.stderr).unwrap() }
     }
 
     pub fn build(&self, out: &str) -> Outcome {
-        self.slot(&[
-            "build",
-            "--tree",
-            "tree.json",
-            "--spec",
-            "spec.json",
-            "--key",
-            "key.pem",
-            "--out",
-            out,
-        ])
+        self.slot(&["build", "--tree", "tree.json", "--spec", "spec.json", "--key", "key.pem", "--out", out])
     }
 
     pub fn verify(&self, image: &str) -> Outcome {
-        self.slot(&[
-            "verify",
-            "--image",
-            image,
-            "--keys",
-            "keys.json",
-            "--now",
-            "1700000001",
-        ])
+        self.slot(&["verify", "--image", image, "--keys", "keys.json", "--now", "1700000001"])
     }
 
     /// A tree with one of everything that a system has.
     fn entries(&self) -> Vec<Value> {
-        let directory = |path: &str| json!({ "path": path, "kind": "directory", "mode": "0755", "uid": 0, "gid": 0, "xattrs": {} });
+        let directory =
+            |path: &str| json!({ "path": path, "kind": "directory", "mode": "0755", "uid": 0, "gid": 0, "xattrs": {} });
         let file = |path: &str, content: &[u8]| {
             let source = self.path("source").join(path.replace('/', "_"));
             fs::write(&source, content).unwrap();
@@ -205,13 +158,9 @@ pub fn spec() -> Value {
 /// Runs a stock tool.
 pub fn run(program: &str, arguments: &[&str]) -> String {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    let output = Command::new(program)
-        .args(arguments)
-        .env("PATH", path)
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
+    let output =
+        Command::new(program).args(arguments).env("PATH", path).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {text}");
     text
 }
@@ -230,10 +179,8 @@ pub fn noise(length: usize) -> Vec<u8> {
 
 /// All files directly in a folder, by name.
 pub fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
