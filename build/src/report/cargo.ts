@@ -4,17 +4,21 @@
 import type { TestResult } from './results.ts';
 
 interface Binary {
-  readonly suite: string;
-  readonly results: TestResult[];
-  /** From `running N tests`; undefined until that line. */
-  expected: number | undefined;
+  readonly results: Omit<TestResult, 'suite'>[];
+  /** From `running N tests`. */
+  readonly expected: number;
+  readonly messages: Map<string, string[]>;
   finished: boolean;
 }
 
+/**
+ * The names of binaries come on standard error and what they report on standard output, and nothing says how the two interleave.
+ * So both are kept apart: the n-th name belongs to the n-th report.
+ */
 export class CargoReport {
   readonly #workspace: string;
+  readonly #names: string[] = [];
   readonly #binaries: Binary[] = [];
-  readonly #messages = new Map<string, string[]>();
   #message: string[] | undefined;
 
   /** `workspace` stands before each suite's name: `kernel-rs`. */
@@ -22,59 +26,55 @@ export class CargoReport {
     this.#workspace = workspace;
   }
 
-  /** A line of standard output or standard error; cargo names binaries on the one and tests report on the other. */
-  line(line: string): void {
-    const binary = /^ +(?:Running|Doc-tests) (?:unittests |)?(.+?)(?: \((.+)\))?$/.exec(line);
-    if (binary !== null) {
-      this.#begin(suiteName(binary[1]!, binary[2]));
-      return;
-    }
-    const current = this.#binaries.at(-1);
-    if (current === undefined) return;
-    const running = /^running (\d+) tests?$/.exec(line);
-    if (running !== null) {
-      current.expected = Number(running[1]);
-      return;
-    }
-    const test = /^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)(?:,.*)?(?: <[\d.]+s>)?$/.exec(line);
-    if (test !== null) {
-      const outcome = test[2] === 'ok' ? 'passed' : test[2] === 'FAILED' ? 'failed' : 'skipped';
-      current.results.push({ suite: current.suite, name: test[1]!, outcome, durationMs: 0 });
-      return;
-    }
-    this.#detail(line, current);
+  line(line: string, from: 'stdout' | 'stderr'): void {
+    if (from === 'stdout') this.#report(line);
+    else this.#name(line);
   }
 
   /** All results. A binary that died in the middle has one more failure, which says so. */
   results(): TestResult[] {
-    return this.#binaries.flatMap((binary) => {
-      const told = binary.results.map((result) => {
-        const message = this.#messages.get(`${binary.suite} ${result.name}`)?.join('\n').trim();
-        return result.outcome === 'failed' ? { ...result, message: message ?? 'see the log' } : result;
+    return this.#binaries.flatMap((binary, index) => {
+      const suite = `${this.#workspace} ${this.#names[index] ?? `binary ${index + 1}`}`;
+      const told = binary.results.map((result): TestResult => {
+        if (result.outcome !== 'failed') return { suite, ...result };
+        return { suite, ...result, message: binary.messages.get(result.name)?.join('\n').trim() || 'see the log' };
       });
-      if (binary.finished && binary.results.length === (binary.expected ?? 0)) return told;
-      if (binary.expected === undefined) return told;
+      if (binary.finished && binary.results.length === binary.expected) return told;
       const message = `${binary.results.length} of ${binary.expected} tests reported, then the program ended`;
-      return [...told, { suite: binary.suite, name: 'runs to its end', outcome: 'failed' as const, durationMs: 0, message }];
+      return [...told, { suite, name: 'runs to its end', outcome: 'failed' as const, durationMs: 0, message }];
     });
   }
 
-  #begin(suite: string): void {
-    this.#message = undefined;
-    this.#binaries.push({ suite: `${this.#workspace} ${suite}`, results: [], expected: undefined, finished: false });
+  #name(line: string): void {
+    const binary = /^ +(?:Running|Doc-tests) (?:unittests |)?(.+?)(?: \((.+)\))?$/.exec(line);
+    if (binary !== null) this.#names.push(suiteName(binary[1]!, binary[2]));
+  }
+
+  #report(line: string): void {
+    const running = /^running (\d+) tests?$/.exec(line);
+    if (running !== null) {
+      this.#message = undefined;
+      this.#binaries.push({ results: [], expected: Number(running[1]), messages: new Map(), finished: false });
+      return;
+    }
+    const current = this.#binaries.at(-1);
+    if (current === undefined) return;
+    const test = /^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)(?:,.*)?(?: <[\d.]+s>)?$/.exec(line);
+    if (test !== null) {
+      const outcome = test[2] === 'ok' ? 'passed' : test[2] === 'FAILED' ? 'failed' : 'skipped';
+      current.results.push({ name: test[1]!, outcome, durationMs: 0 });
+    } else this.#detail(line, current);
   }
 
   /** Output of failed tests stands between `---- name stdout ----` lines; the sum ends a binary. */
   #detail(line: string, current: Binary): void {
+    const head = /^---- (.+) stdout ----$/.exec(line);
     if (/^test result: /.test(line)) {
       current.finished = true;
       this.#message = undefined;
-      return;
-    }
-    const head = /^---- (.+) stdout ----$/.exec(line);
-    if (head !== null) {
+    } else if (head !== null) {
       this.#message = [];
-      this.#messages.set(`${current.suite} ${head[1]}`, this.#message);
+      current.messages.set(head[1]!, this.#message);
     } else if (line === 'failures:') this.#message = undefined;
     else this.#message?.push(line);
   }

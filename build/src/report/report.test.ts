@@ -66,7 +66,11 @@ describe('a run', () => {
 describe('cargo test', () => {
   const read = (text: string) => {
     const report = new CargoReport('servers-rs');
-    for (const line of text.split('\n')) report.line(line);
+    const isName = (line: string) => /^ +(Running|Doc-tests)/.test(line);
+    const lines = text.split('\n');
+    // Names first: the two pipes come in any order.
+    for (const line of lines.filter(isName)) report.line(line, 'stderr');
+    for (const line of lines.filter((one) => !isName(one))) report.line(line, 'stdout');
     return report.results();
   };
 

@@ -39,11 +39,11 @@ export async function runPart(part: Part, context: StageContext): Promise<Stage>
   const cargo = new CargoReport(part.name);
   const tail: string[] = [];
   const started = performance.now();
-  const onLine = (line: string) => {
+  const onLine = (line: string, from: 'stdout' | 'stderr') => {
     appendFileSync(log, `${line}\n`);
     tail.push(line);
     if (tail.length > shownLines) tail.shift();
-    if (part.reads === 'cargo') cargo.line(plain(line));
+    if (part.reads === 'cargo') cargo.line(plain(line), from);
     if (worthSaying(part.reads, plain(line))) context.say(line);
   };
   const args = part.reads === 'vitest' ? [...part.args, '--reporter=json', `--outputFile.json=${report}`] : part.args;
@@ -70,7 +70,7 @@ async function ended(
   part: Part,
   args: readonly string[],
   context: StageContext,
-  onLine: (line: string) => void,
+  onLine: (line: string, from: 'stdout' | 'stderr') => void,
 ): Promise<{ readonly code: number; readonly problem?: string }> {
   try {
     const result: RunResult = await run(part.program, args, {
