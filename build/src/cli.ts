@@ -50,8 +50,12 @@ export const verbs: Readonly<Record<string, Entry>> = {
 /** Runs one command line and returns the exit code. Never throws. */
 export async function main(argv: readonly string[]): Promise<number> {
   const stop = new AbortController();
+  let since = 0;
   const onSignal = () => {
-    if (stop.signal.aborted) process.exit(exitCodes.interrupted);
+    // A wrapper (npx, timeout) passes on what the terminal has sent us already: only a second wish, a while later, is one.
+    if (stop.signal.aborted && performance.now() - since > 1_000) process.exit(exitCodes.interrupted);
+    if (stop.signal.aborted) return;
+    since = performance.now();
     stop.abort(new Interrupted());
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('SIGHUP', onSignal);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // The only file that starts other programs, and the only importer of execa. Everything else calls a typed function of this folder.
 // No shell, ever: a program and a list of arguments. A failure holds the command, its duration and the tail of its output.
-// Children end when we end: on SIGINT and SIGTERM they get SIGTERM, and SIGKILL after a while. Read next: `packages.ts`.
+// Children end when we end, with all that they started (`groups.ts`). Read next: `packages.ts`.
 import { existsSync } from 'node:fs';
 import { execa, type Options } from 'execa';
 import { InternalError, Interrupted, UserError } from '../errors.ts';
 import { roughDuration } from '../units.ts';
+import { endGroup, watchGroup } from './groups.ts';
 import { packageOf } from './packages.ts';
 
 export interface RunOptions {
@@ -63,7 +64,7 @@ export async function run(program: string, args: readonly string[], options: Run
     forwardLines(child.stdout, (line) => onLine(line, 'stdout'));
     forwardLines(child.stderr, (line) => onLine(line, 'stderr'));
   }
-  const ended = await child;
+  const { timedOut, ended } = await toItsEnd(child, options);
   const bytes = ended.stdout instanceof Uint8Array ? ended.stdout : new Uint8Array();
   const result: RunResult = {
     code: ended.exitCode ?? -1,
@@ -77,13 +78,38 @@ export async function run(program: string, args: readonly string[], options: Run
   if (ended.code === 'ENOENT' && options.cwd !== undefined && !existsSync(options.cwd))
     throw new CommandError(failure(`did not start: the folder ${options.cwd} does not exist`, result), result);
   if (ended.code === 'ENOENT' && ended.exitCode === undefined) throw missing(program, options.cwd, ended);
-  if (ended.timedOut) throw new CommandError(failure(`no end within ${roughDuration(options.timeoutMs ?? 0)}`, result), result);
+  if (timedOut) throw new CommandError(failure(`no end within ${roughDuration(options.timeoutMs ?? 0)}`, result), result);
   if (ended.signal !== undefined) throw new CommandError(failure(`ended by ${ended.signal}`, result), result);
   if (ended.exitCode === undefined)
     throw new CommandError(failure(`did not start: ${ended.code ?? 'unknown cause'}`, result), result);
   const ok = options.ok ?? [0];
   if (ok !== 'any' && !ok.includes(result.code)) throw new CommandError(failure(`ended with ${result.code}`, result), result);
   return result;
+}
+
+/** Waits for the end, and brings it about when `signal` fires or the time is over. */
+async function toItsEnd<T>(child: Promise<T> & { readonly pid?: number | undefined }, options: RunOptions) {
+  const { signal, timeoutMs, stdio } = options;
+  const { pid } = child;
+  let timedOut = false;
+  if (pid === undefined || stdio === 'inherit') return { timedOut, ended: await child };
+  const release = watchGroup(pid);
+  const end = () => endGroup(pid);
+  const onTimeout = () => {
+    timedOut = true;
+    end();
+  };
+  const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs);
+  signal?.addEventListener('abort', end, { once: true });
+  if (signal?.aborted === true) end();
+  try {
+    const ended = await child;
+    return { timedOut, ended };
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', end);
+    release();
+  }
 }
 
 /** The line of `program --version` that holds a number, or undefined when it is not installed or says nothing. */
@@ -99,21 +125,20 @@ export async function versionOf(program: string, args: readonly string[] = ['--v
 }
 
 function execaOptions(options: RunOptions): Options & { reject: false; encoding: 'utf8' | 'buffer' } {
-  const { cwd, input, timeoutMs, signal, stdoutTo, stdio } = options;
+  const { cwd, input, signal, stdoutTo, stdio } = options;
   return {
     reject: false,
     stripFinalNewline: true,
     encoding: options.bytes === true ? 'buffer' : 'utf8',
     maxBuffer: 1 << 28,
-    cleanup: true,
-    forceKillAfterDelay: 3_000,
     env: { ...options.env },
     ...(cwd === undefined ? {} : { cwd }),
-    ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
-    ...(signal === undefined ? {} : { cancelSignal: signal }),
     ...(stdio === 'inherit'
-      ? { stdio: 'inherit' as const }
+      ? // It shares our terminal and so our group: Ctrl-C reaches it by itself.
+        { stdio: 'inherit' as const, cleanup: true, ...(signal === undefined ? {} : { cancelSignal: signal }) }
       : {
+          detached: true,
+          cleanup: false,
           ...(input === undefined ? { stdin: 'ignore' as const } : { input }),
           ...(stdoutTo === undefined ? {} : { stdout: { file: stdoutTo } }),
         }),
