@@ -89,11 +89,12 @@ operations! {
     /// Makes an object paid by the pool and puts a capability with all rights in the caller's table.
     /// Argument 1 by kind: Memory: length in bytes (multiple of 4096); Table: slots; others: 0.
     /// Argument 2 by kind: Memory: 1 = physically contiguous and holding the DMA right, 0 = ordinary (no DMA right);
-    /// Memory is zeroed. DeviceRange, PortRange, Interrupt, Power and InterruptControl are not made here.
+    /// Memory is zeroed; contiguous memory needs the DMA right on the pool. DeviceRange, PortRange, Interrupt, Power and InterruptControl are not made here.
     24 Create on Some(Kind::Pool), needs Rights::EDIT;
         args ["kind", "argument by kind", "flags by kind"] returns ["handle"]
         errors ["NoQuota", "TableFull", "BadArgument: a kind that pools do not make"]
-    /// Makes a child pool with `frames` frames of 4096 bytes of the parent's quota.
+    /// Makes a child pool with `frames` frames of 4096 bytes of the parent's quota. The capability has all rights,
+    /// the DMA right only if the parent's has it.
     25 PoolSplit on Some(Kind::Pool), needs Rights::EDIT;
         args ["frames"] returns ["handle"] errors ["NoQuota", "TableFull"]
     /// Destroys everything made from the pool and from its children, and gives the quota back to the parent.

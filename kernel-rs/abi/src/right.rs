@@ -74,7 +74,7 @@ impl Rights {
     pub const EDIT: Rights = Rights(1 << 5);
     /// Destroy the object.
     pub const DESTROY: Rights = Rights(1 << 6);
-    /// Learn physical addresses (memory objects): only drivers get it.
+    /// Learn physical addresses (memory objects), make memory that has them (pools): root keeps the pools', drivers get the memory.
     pub const DMA: Rights = Rights(1 << 7);
     pub const ALL: Rights = Rights(0xff);
 

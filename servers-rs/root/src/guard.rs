@@ -95,7 +95,8 @@ fn furnish(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)], child: &
             What::Ports { ports, first, last } => What::Ports { ports: place(*ports)?, first: *first, last: *last },
             What::Interrupt { interrupt, gsi } => What::Interrupt { interrupt: place(*interrupt)?, gsi: *gsi },
             What::Memory { memory, length_bytes } => What::Memory { memory: place(*memory)?, length_bytes: *length_bytes },
-            What::Pool { pool } => What::Pool { pool: place(*pool)? },
+            // DMA memory is cut here; nobody below makes more of it.
+            What::Pool { pool } => What::Pool { pool: put(Handle(*pool), Rights(PASS_ON.0 & !Rights::DMA.0))? },
             What::Notification { notification } => What::Notification { notification: place(*notification)? },
             // One that was closed, since its server was given up, is gone: then nobody gets it.
             What::Call { endpoint, .. } => match put(Handle(*endpoint), Rights::ALL) {

@@ -106,7 +106,7 @@ impl Kernel {
 
     /// `Op::Create`.
     pub(crate) fn pool_create(&mut self, call: &Call) -> Done {
-        let (pool, _) = self.object::<Pool>(call, Kind::Pool, Rights::EDIT)?;
+        let (pool, through) = self.object::<Pool>(call, Kind::Pool, Rights::EDIT)?;
         self.can_pay(pool, 0)?;
         let kind = u8::try_from(call.arguments[0]).ok().and_then(Kind::from_u8).ok_or(at(Error::BadArgument, 0))?;
         self.table_has_room(call.table, 1)?;
@@ -116,6 +116,10 @@ impl Kernel {
                 let pages = pages_of(argument)?;
                 if flags > 1 {
                     return Err(at(Error::BadArgument, 2));
+                }
+                // Knowing physical addresses is an authority of its own: a pool pays for frames, it does not grant that.
+                if flags == 1 && !through.rights().contains(Rights::DMA) {
+                    return Err(Error::NoRight.into());
                 }
                 match self.continue_memory(call, pool, pages, flags == 1)? {
                     Some(memory) => memory.to_raw(),
@@ -213,14 +217,16 @@ impl Kernel {
 
     /// `Op::PoolSplit`.
     pub(crate) fn pool_split(&mut self, call: &Call) -> Done {
-        let (pool, _) = self.object::<Pool>(call, Kind::Pool, Rights::EDIT)?;
+        let (pool, through) = self.object::<Pool>(call, Kind::Pool, Rights::EDIT)?;
         let frames = u32::try_from(call.arguments[0]).ok().filter(|n| *n > 0).ok_or(at(Error::BadArgument, 0))?;
         self.table_has_room(call.table, 1)?;
         let whole = frames.checked_add(self.object_cost::<Pool>(pool)?).ok_or(Error::NoQuota)?;
         self.can_pay(pool, whole)?;
         let child = self.create(pool, Pool::new(Some(pool), frames))?;
         self.charge(pool, frames)?;
-        let handle = self.insert_new(call.table, Kind::Pool, child.to_raw(), Rights::ALL, 0)?;
+        // No right grows on the way down: whoever may not make DMA memory from a pool may not from a part of it.
+        let lacks = Rights::DMA.0 & !through.rights().0;
+        let handle = self.insert_new(call.table, Kind::Pool, child.to_raw(), Rights(Rights::ALL.0 & !lacks), 0)?;
         Ok(Flow::value(handle.0 as u64))
     }
 

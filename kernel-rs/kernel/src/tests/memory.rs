@@ -102,6 +102,17 @@ fn physical_addresses_need_contiguous_memory_and_the_dma_right() {
 }
 
 #[test]
+fn a_pool_without_the_dma_right_makes_no_dma_memory_and_neither_do_its_parts() {
+    let mut w = World::new();
+    let keep = (Rights::ALL.0 & !Rights::DMA.0) as u64;
+    let plain = w.root(Op::Copy, POOL, &[keep, 0]).handle();
+    w.root(Op::Create, plain, &[Kind::Memory as u64, 8192, 1]).fails(Error::NoRight);
+    w.root(Op::Create, plain, &[Kind::Memory as u64, 8192, 0]).ok();
+    let part = w.root(Op::PoolSplit, plain, &[64]).handle();
+    w.root(Op::Create, part, &[Kind::Memory as u64, 8192, 1]).fails(Error::NoRight);
+}
+
+#[test]
 fn device_memory_is_no_ram_and_no_device_of_the_kernel() {
     let mut w = World::new();
     let pool = POOL.0 as u64;

@@ -124,16 +124,16 @@ impl Model {
         }
     }
 
-    fn pool(&mut self) -> Option<(Handle, Option<usize>, Option<Error>)> {
+    fn pool(&mut self) -> Option<(Handle, Option<usize>, u64, Option<Error>)> {
         if self.random.below(2) == 0 {
-            return Some((self.arena, None, None));
+            return Some((self.arena, None, ALL, None));
         }
         let (handle, cap) = self.any_of(Kind::Pool)?;
-        Some((handle, Some(cap.object), self.refusal(cap, Rights::EDIT)))
+        Some((handle, Some(cap.object), cap.rights, self.refusal(cap, Rights::EDIT)))
     }
 
     fn create(&mut self) -> Option<()> {
-        let (handle, pool, refusal) = self.pool()?;
+        let (handle, pool, through, refusal) = self.pool()?;
         let split = self.random.below(6) == 0;
         let kind = if split { Kind::Pool } else { KINDS[self.random.below(6) as usize] };
         let pages = 1 + self.random.below(8);
@@ -150,7 +150,12 @@ impl Model {
             answer.fails(error);
         } else if answer.status == 0 {
             self.objects.push(Object { kind, pool, alive: true, pages });
-            let rights = if kind == Kind::Memory { ALL & !(Rights::DMA.0 as u64) } else { ALL };
+            let dma = Rights::DMA.0 as u64;
+            let rights = match kind {
+                Kind::Memory => ALL & !dma,
+                Kind::Pool => ALL & !(dma & !through),
+                _ => ALL,
+            };
             self.add(answer.handle(), self.objects.len() - 1, rights, 0, None);
         } else {
             assert!(matches!(Error::from_u64(answer.status), Some(Error::NoQuota | Error::TableFull)), "{answer:?}");

@@ -37,7 +37,7 @@ pub struct Limits {
 const READ_WRITE: Rights = Rights(Rights::READ.0 | Rights::WRITE.0);
 const READ_EXECUTE: Rights = Rights(Rights::READ.0 | Rights::EXECUTE.0);
 /// A component may use its own objects in every way but destroy the ground it stands on.
-const OWN: Rights = Rights(Rights::ALL.0 & !Rights::DESTROY.0);
+const OWN: Rights = Rights(Rights::ALL.0 & !(Rights::DESTROY.0 | Rights::DMA.0));
 
 impl Child {
     /// An empty child, split from `parent`. After an error nothing is left of it.
