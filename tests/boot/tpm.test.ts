@@ -10,7 +10,11 @@ describe.concurrent('the loader', () => {
     const measured = machine.console
       .seen(/^loader: tpm measured /)
       .map((line) => /measured (.+) bytes=(\d+) pcr=(\d+)$/.exec(line)!.slice(1));
-    expect(measured.map(([name, , pcr]) => `${name} ${pcr}`)).toEqual(['/boot/kernel.elf 11', '/boot/bundle.frb 11', 'commit 12']);
+    expect(measured.map(([name, , pcr]) => `${name} ${pcr}`)).toEqual([
+      '/boot/kernel.elf 11',
+      '/boot/bundle.frb 11',
+      'commit 12',
+    ]);
     const [read] = machine.console.seen(/^loader: read kernel=/);
     for (const [, bytes] of measured.slice(0, 2)) expect(read).toContain(`=${bytes} `);
     await machine.console.waitFor(/^flatracoon: ready /, boots);

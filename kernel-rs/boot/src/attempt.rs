@@ -90,7 +90,9 @@ fn read_file<B: BlockRead>(files: &mut Reader<B>, path: &str, limit_bytes: u64) 
     }
     let mut bytes = Vec::new();
     let length = file.size as usize;
-    bytes.try_reserve_exact(length).map_err(|_| Refused::new("memory", format_args!("no room for the {length} bytes of {path}")))?;
+    bytes
+        .try_reserve_exact(length)
+        .map_err(|_| Refused::new("memory", format_args!("no room for the {length} bytes of {path}")))?;
     bytes.resize(length, 0);
     files.read(&file, 0, &mut bytes).map_err(|error| unread(path, error))?;
     Ok(bytes)

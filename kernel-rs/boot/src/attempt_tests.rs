@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::choice::Letter;
-use crate::testing::kernel;
 use crate::testing::Lines;
+use crate::testing::kernel;
 use crate::testing_slot::{Spec, build, bundle, keys};
 use blocks::Memory;
 use gpt::{Entry, Guid};

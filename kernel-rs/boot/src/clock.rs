@@ -31,11 +31,7 @@ pub fn seconds_since_1970(time: &Calendar) -> u64 {
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + i64::from(time.day) - 1;
     let days = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year - DAYS_TO_1970;
     let offset_s = i64::from(time.offset_minutes.unwrap_or(0)) * 60;
-    let seconds = days * 86_400
-        + i64::from(time.hour) * 3600
-        + i64::from(time.minute) * 60
-        + i64::from(time.second)
-        + offset_s;
+    let seconds = days * 86_400 + i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + i64::from(time.second) + offset_s;
     u64::try_from(seconds).unwrap_or(0)
 }
 
@@ -46,8 +42,7 @@ const DAYS_TO_1970: i64 = 719_468;
 mod tests {
     use super::*;
 
-    const EPOCH: Calendar =
-        Calendar { year: 1970, month: 1, day: 1, hour: 0, minute: 0, second: 0, offset_minutes: None };
+    const EPOCH: Calendar = Calendar { year: 1970, month: 1, day: 1, hour: 0, minute: 0, second: 0, offset_minutes: None };
 
     #[test]
     fn known_dates_are_what_date_says() {

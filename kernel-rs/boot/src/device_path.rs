@@ -16,9 +16,7 @@ const EISA_PNP0501: u32 = 0x0501_41d0;
 /// The device path of the whole disk, end node included, when `path` leads to a partition of it: what is before the
 /// last partition node. `None` when no partition is in the path (started from the network, or from a bare disk).
 pub fn whole_disk(path: &[u8]) -> Option<Vec<u8>> {
-    let partition = nodes(path)
-        .filter(|node| node.kind == MEDIA_HARD_DRIVE || node.kind == MEDIA_CD_ROM)
-        .last()?;
+    let partition = nodes(path).filter(|node| node.kind == MEDIA_HARD_DRIVE || node.kind == MEDIA_CD_ROM).last()?;
     let mut disk = path.get(..partition.offset)?.to_vec();
     disk.extend_from_slice(&END_ENTIRE);
     Some(disk)

@@ -109,8 +109,7 @@ pub fn plan(file: &[u8]) -> Result<Plan, Refusal> {
     }
     let runs_at = |segment: &Segment| {
         let start = KERNEL_BASE + segment.offset_bytes;
-        segment.access == Access::ReadExecute
-            && (start..start + segment.file_bytes).contains(&header.entry)
+        segment.access == Access::ReadExecute && (start..start + segment.file_bytes).contains(&header.entry)
     };
     if !segments.iter().any(runs_at) {
         return Err(Refusal::EntryNotExecutable);

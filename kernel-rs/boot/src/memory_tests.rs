@@ -100,7 +100,8 @@ fn model(map: &[Descriptor], ours: &[Region], page: u64) -> Option<u64> {
         MMIO => None,
         _ => Some(range_kind::RESERVED),
     });
-    let strictest = kinds.max_by_key(|kind| [range_kind::USABLE, range_kind::ACPI, range_kind::RESERVED].iter().position(|k| k == kind))?;
+    let strictest =
+        kinds.max_by_key(|kind| [range_kind::USABLE, range_kind::ACPI, range_kind::RESERVED].iter().position(|k| k == kind))?;
     let is_ours = ours.iter().any(|r| covers(r.base / PAGE_BYTES, r.length_bytes / PAGE_BYTES));
     Some(if is_ours && strictest == range_kind::USABLE { range_kind::BOOT } else { strictest })
 }
@@ -117,9 +118,7 @@ fn random_maps_agree_with_the_model_and_come_out_sorted_and_merged() {
     };
     for _ in 0..2000 {
         let kinds = [CONVENTIONAL, CONVENTIONAL, BOOT_DATA, RESERVED, ACPI, MMIO];
-        let map: Vec<_> = (0..1 + random(12))
-            .map(|_| at(kinds[random(6) as usize], random(PAGES - 20), random(20)))
-            .collect();
+        let map: Vec<_> = (0..1 + random(12)).map(|_| at(kinds[random(6) as usize], random(PAGES - 20), random(20))).collect();
         let ours: Vec<_> = (0..random(4))
             .map(|_| Region { base: random(PAGES - 8) * PAGE_BYTES, length_bytes: random(8) * PAGE_BYTES })
             .collect();

@@ -8,13 +8,8 @@ const KERNEL: u64 = 0x1234_5000;
 const JUMP: u64 = 0x6543_2000;
 
 fn segments() -> Vec<Segment> {
-    let segment = |offset_bytes, memory_bytes, access| Segment {
-        offset_bytes,
-        memory_bytes,
-        file_offset: 0,
-        file_bytes: 0,
-        access,
-    };
+    let segment =
+        |offset_bytes, memory_bytes, access| Segment { offset_bytes, memory_bytes, file_offset: 0, file_bytes: 0, access };
     vec![
         segment(0, 0x1800, Access::ReadOnly),
         segment(0x2000, 0x3000, Access::ReadExecute),
@@ -24,8 +19,7 @@ fn segments() -> Vec<Segment> {
 
 fn tables(ram: &[(u64, u64)], largest_page: LargestPage) -> Tables {
     let segments = segments();
-    let layout =
-        Layout { kernel_base: KERNEL, segments: &segments, ram, jump_page: JUMP, largest_page };
+    let layout = Layout { kernel_base: KERNEL, segments: &segments, ram, jump_page: JUMP, largest_page };
     Tables::build(BASE, &layout).expect("plan")
 }
 
@@ -121,13 +115,7 @@ fn overlapping_ram_is_mapped_once() {
 fn the_number_of_tables_does_not_depend_on_where_they_lie() {
     let segments = segments();
     let ram = [(4 * GIB1, 60 * GIB1)];
-    let layout = Layout {
-        kernel_base: KERNEL,
-        segments: &segments,
-        ram: &ram,
-        jump_page: JUMP,
-        largest_page: LargestPage::Mib2,
-    };
+    let layout = Layout { kernel_base: KERNEL, segments: &segments, ram: &ram, jump_page: JUMP, largest_page: LargestPage::Mib2 };
     let counted = Tables::build(0, &layout).expect("plan").as_slice().len();
     assert_eq!(Tables::build(BASE, &layout).expect("plan").as_slice().len(), counted);
 }
@@ -135,13 +123,7 @@ fn the_number_of_tables_does_not_depend_on_where_they_lie() {
 #[test]
 fn refused_ram_above_what_four_levels_reach() {
     for ram in [(1_u64 << 46, GIB1), (u64::MAX - 10, 20)] {
-        let layout = Layout {
-            kernel_base: KERNEL,
-            segments: &[],
-            ram: &[ram],
-            jump_page: JUMP,
-            largest_page: LargestPage::Mib2,
-        };
+        let layout = Layout { kernel_base: KERNEL, segments: &[], ram: &[ram], jump_page: JUMP, largest_page: LargestPage::Mib2 };
         assert_eq!(Tables::build(BASE, &layout), Err(Refusal::AddressTooHigh));
     }
 }

@@ -102,9 +102,8 @@ fn choose(console: &mut Console) -> (Slot, Placed) {
     let rollback_floor = rollback::floor(&mut Rollback, embedded, console);
     say!(console, "keys={} rollback-floor={rollback_floor}", keys.as_ref().map_or(0, |keys| keys.keys.len()));
     let trust = Trust { keys, rollback_floor, now_s: facts::wall_clock_s() };
-    let found = choice::first_good(&mut disk, console, |disk, console, slot| {
-        place(attempt::attempt(disk, console, slot, &trust)?)
-    });
+    let found =
+        choice::first_good(&mut disk, console, |disk, console, slot| place(attempt::attempt(disk, console, slot, &trust)?));
     found.unwrap_or_else(|| {
         say!(console, "stopped: no bootable slot");
         firmware::stop()

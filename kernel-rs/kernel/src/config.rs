@@ -35,10 +35,13 @@ pub fn head(bytes: &[u8]) -> Option<Head> {
         && c.root_priority <= 255;
     let segments = &head.root_segments[..head.root_segment_count as usize];
     let segments_ok = !segments.is_empty() && segments.iter().all(|s| segment_ok(s) && inside(s.file_offset, s.file_bytes));
-    let entry_ok = segments.iter().any(|s| s.access & 4 != 0 && (s.address..s.address + s.memory_bytes).contains(&head.root_entry));
-    let rest_ok = inside(head.manifest_offset, head.manifest_length_bytes) && inside(head.symbols_offset, head.symbols_length_bytes);
+    let entry_ok =
+        segments.iter().any(|s| s.access & 4 != 0 && (s.address..s.address + s.memory_bytes).contains(&head.root_entry));
+    let rest_ok =
+        inside(head.manifest_offset, head.manifest_length_bytes) && inside(head.symbols_offset, head.symbols_length_bytes);
     let stack_ok = (4096..=16 << 20).contains(&head.root_stack_bytes);
-    (head.magic == MAGIC && length <= bytes.len() as u64 && config_ok && segments_ok && entry_ok && rest_ok && stack_ok).then_some(head)
+    (head.magic == MAGIC && length <= bytes.len() as u64 && config_ok && segments_ok && entry_ok && rest_ok && stack_ok)
+        .then_some(head)
 }
 
 fn segment_ok(s: &Segment) -> bool {

@@ -57,7 +57,8 @@ impl Kernel {
     pub(crate) fn pool_destroy(&mut self, call: &Call) -> Done {
         let (pool, _) = self.object::<Pool>(call, Kind::Pool, Rights::DESTROY)?;
         let t = self.get(call.thread)?;
-        let payers = [Some(t.pool), self.tables.get(call.table).map(|t| t.pool), t.space.and_then(|s| self.spaces.get(s)).map(|s| s.pool)];
+        let payers =
+            [Some(t.pool), self.tables.get(call.table).map(|t| t.pool), t.space.and_then(|s| self.spaces.get(s)).map(|s| s.pool)];
         if payers.into_iter().flatten().any(|payer| self.is_within(payer, pool)) {
             return Err(Error::BadState.into());
         }

@@ -29,7 +29,8 @@ impl Kernel {
     /// The running thread did what the CPU refuses.
     pub(crate) fn thread_faults(&mut self, cpu: usize, thread: Ref<Thread>, fault: Fault) {
         let handler = self.threads.get(thread).and_then(|t| t.handler);
-        let told = handler.is_some_and(|(endpoint, badge)| self.send(cpu, thread, endpoint, badge, Outgoing::Fault(fault)).is_ok());
+        let told =
+            handler.is_some_and(|(endpoint, badge)| self.send(cpu, thread, endpoint, badge, Outgoing::Fault(fault)).is_ok());
         if !told {
             self.end_faulted(thread, fault);
         }
@@ -41,19 +42,56 @@ impl Kernel {
         t.state = State::Inactive;
         let (name, r) = (t.name, t.registers);
         let name = core::str::from_utf8(&name).unwrap_or("?").trim_end_matches('\0');
-        self.log(Level::Error, format_args!("thread {name} ended: {} at {:#x}, address {:#x}, error {:#x}, nobody handles it", fault.cause().name(), r.rip, fault.address, fault.error));
+        self.log(
+            Level::Error,
+            format_args!(
+                "thread {name} ended: {} at {:#x}, address {:#x}, error {:#x}, nobody handles it",
+                fault.cause().name(),
+                r.rip,
+                fault.address,
+                fault.error
+            ),
+        );
         self.log(Level::Error, format_args!("  rax {:016x} rbx {:016x} rcx {:016x} rdx {:016x}", r.rax, r.rbx, r.rcx, r.rdx));
         self.log(Level::Error, format_args!("  rsi {:016x} rdi {:016x} rbp {:016x} rsp {:016x}", r.rsi, r.rdi, r.rbp, r.rsp));
         self.log(Level::Error, format_args!("  r8  {:016x} r9  {:016x} r10 {:016x} r11 {:016x}", r.r8, r.r9, r.r10, r.r11));
-        self.log(Level::Error, format_args!("  r12 {:016x} r13 {:016x} r14 {:016x} r15 {:016x} rflags {:x}", r.r12, r.r13, r.r14, r.r15, r.rflags));
+        self.log(
+            Level::Error,
+            format_args!("  r12 {:016x} r13 {:016x} r14 {:016x} r15 {:016x} rflags {:x}", r.r12, r.r13, r.r14, r.r15, r.rflags),
+        );
     }
 
     /// The message about a fault; words beyond the fourth need the receiver's buffer and are left out without one.
-    pub(crate) fn transfer_fault(&mut self, thread: Ref<Thread>, to: Ref<Thread>, badge: u64, fault: Fault) -> Result<(), Failure> {
+    pub(crate) fn transfer_fault(
+        &mut self,
+        thread: Ref<Thread>,
+        to: Ref<Thread>,
+        badge: u64,
+        fault: Fault,
+    ) -> Result<(), Failure> {
         let r = self.get(thread)?.registers;
         let words: [u64; FAULT_WORDS] = [
-            fault.cause() as u64, fault.address, fault.error, r.rip, r.rsp, r.rflags, r.rbp, r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.r8, r.r9,
-            r.r10, r.r11, r.r12, r.r13, r.r14, r.r15,
+            fault.cause() as u64,
+            fault.address,
+            fault.error,
+            r.rip,
+            r.rsp,
+            r.rflags,
+            r.rbp,
+            r.rax,
+            r.rbx,
+            r.rcx,
+            r.rdx,
+            r.rsi,
+            r.rdi,
+            r.r8,
+            r.r9,
+            r.r10,
+            r.r11,
+            r.r12,
+            r.r13,
+            r.r14,
+            r.r15,
         ];
         let mut count = REGISTER_WORDS;
         if let Some(buffer) = self.buffer(to) {
@@ -77,7 +115,8 @@ impl Kernel {
         self.log(Level::Debug, format_args!("thread {} exits with {code}", t.name()));
         self.drop_reply(call.cpu, call.thread);
         let handler = self.get(call.thread)?.handler;
-        let told = handler.is_some_and(|(endpoint, badge)| self.send(call.cpu, call.thread, endpoint, badge, Outgoing::Exit(code)).is_ok());
+        let told = handler
+            .is_some_and(|(endpoint, badge)| self.send(call.cpu, call.thread, endpoint, badge, Outgoing::Exit(code)).is_ok());
         if !told {
             self.get_mut(call.thread)?.state = State::Inactive;
         }

@@ -73,12 +73,24 @@ impl Kernel {
     }
 
     /// The object that argument `number` names.
-    pub(crate) fn object_argument<T: Object>(&self, call: &Call, number: usize, kind: Kind, rights: Rights) -> Result<(Ref<T>, Slot), Failure> {
+    pub(crate) fn object_argument<T: Object>(
+        &self,
+        call: &Call,
+        number: usize,
+        kind: Kind,
+        rights: Rights,
+    ) -> Result<(Ref<T>, Slot), Failure> {
         let handle = call.handle_argument(number as u64, call.arguments[number])?;
         self.object_of(call.table, handle, kind, rights).map_err(|f| at(f.error, number as u64))
     }
 
-    fn object_of<T: Object>(&self, table: Ref<Table>, handle: Handle, kind: Kind, rights: Rights) -> Result<(Ref<T>, Slot), Failure> {
+    fn object_of<T: Object>(
+        &self,
+        table: Ref<Table>,
+        handle: Handle,
+        kind: Kind,
+        rights: Rights,
+    ) -> Result<(Ref<T>, Slot), Failure> {
         let slot = self.capability(table, handle, kind, rights)?;
         Ok((Ref::from_raw(slot.object).ok_or(Error::BadHandle)?, slot))
     }

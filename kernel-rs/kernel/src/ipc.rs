@@ -65,7 +65,14 @@ impl Kernel {
         Ok(())
     }
 
-    fn transfer_capabilities(&mut self, from: Ref<Thread>, to: Ref<Thread>, tag: Tag, source: Frame, target: Frame) -> Result<(), Failure> {
+    fn transfer_capabilities(
+        &mut self,
+        from: Ref<Thread>,
+        to: Ref<Thread>,
+        tag: Tag,
+        source: Frame,
+        target: Frame,
+    ) -> Result<(), Failure> {
         let from_table = self.get(from)?.table.ok_or(Error::BadHandle)?;
         let to_table = self.get(to)?.table.ok_or(Error::ReceiverFull)?;
         let mut bytes = [0; MAX_CAPS * 4];
@@ -132,7 +139,14 @@ impl Kernel {
     }
 
     /// Sends from the running thread, or queues it. True if it was taken at once.
-    pub(crate) fn send(&mut self, cpu: usize, sender: Ref<Thread>, endpoint: Ref<Endpoint>, badge: u64, outgoing: Outgoing) -> Result<bool, Failure> {
+    pub(crate) fn send(
+        &mut self,
+        cpu: usize,
+        sender: Ref<Thread>,
+        endpoint: Ref<Endpoint>,
+        badge: u64,
+        outgoing: Outgoing,
+    ) -> Result<bool, Failure> {
         let s = self.get_mut(sender)?;
         (s.outgoing, s.badge) = (outgoing, badge);
         let e = self.get(endpoint)?;

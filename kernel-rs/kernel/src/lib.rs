@@ -164,7 +164,9 @@ impl Kernel {
         }
         match (event, running) {
             (Event::Syscall, Some(thread)) => self.system_call(cpu, thread),
-            (Event::Fault { vector, error, address }, Some(thread)) => self.thread_faults(cpu, thread, fault::Fault { vector, error, address }),
+            (Event::Fault { vector, error, address }, Some(thread)) => {
+                self.thread_faults(cpu, thread, fault::Fault { vector, error, address })
+            }
             (Event::Timer, _) => self.timer_fired(cpu),
             (Event::Interrupt(vector), _) => self.device_interrupt(cpu, vector),
             _ => {}

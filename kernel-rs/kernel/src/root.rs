@@ -11,11 +11,11 @@ use abi::bundle::Head;
 use abi::error::Error;
 use abi::handle::{Handle, start as slots};
 use abi::right::{Kind, Rights};
+use machine::MAX_CPUS;
 use machine::memory::paging::Access;
 use machine::memory::store::RawRef;
 use machine::memory::{Array, FRAME_BYTES, Frame, Frames, Ref, Slabs, Store};
 use machine::registers::Registers;
-use machine::MAX_CPUS;
 
 /// What the kernel starts from.
 pub struct Start<'a> {
@@ -112,7 +112,10 @@ impl Kernel {
             let rights = Rights(segment.access as u16);
             let access = Access { write: rights.contains(Rights::WRITE), execute: rights.contains(Rights::EXECUTE) };
             let memory = self.root_memory(pool, space, segment.address, segment.memory_bytes, access)?;
-            let bytes = bundle.get(segment.file_offset as usize..).and_then(|b| b.get(..segment.file_bytes as usize)).ok_or(Error::OutOfRange)?;
+            let bytes = bundle
+                .get(segment.file_offset as usize..)
+                .and_then(|b| b.get(..segment.file_bytes as usize))
+                .ok_or(Error::OutOfRange)?;
             self.write_memory(memory, bytes);
         }
         let stack_bytes = head.root_stack_bytes.next_multiple_of(FRAME_BYTES as u64);
@@ -152,7 +155,14 @@ impl Kernel {
         Ok(())
     }
 
-    fn root_memory(&mut self, pool: Ref<Pool>, space: Ref<crate::objects::Space>, address: u64, bytes: u64, access: Access) -> Result<Ref<Memory>, Error> {
+    fn root_memory(
+        &mut self,
+        pool: Ref<Pool>,
+        space: Ref<crate::objects::Space>,
+        address: u64,
+        bytes: u64,
+        access: Access,
+    ) -> Result<Ref<Memory>, Error> {
         let pages = u32::try_from(bytes.div_ceil(FRAME_BYTES as u64)).map_err(|_| Error::NoQuota)?;
         let memory = self.new_memory(pool, pages, false)?;
         self.map(space, memory, 0, address, pages, access, access)?;
@@ -171,12 +181,54 @@ impl Kernel {
     fn write_root_info(&mut self, memory: Ref<Memory>, info: &RootInfo) {
         const { assert!(size_of::<RootInfo>() <= FRAME_BYTES) };
         let mut page = Page { bytes: [0; size_of::<RootInfo>()], at: 0 };
-        let RootInfo { magic, origin, bundle_address, bundle_length_bytes, cpu_count, rsdp, ecam_base, ecam_length_bytes, clock_offset_ns, message_buffer, framebuffer } = *info;
-        let Origin { slot, flags, verity_root, commit, version, partition_guid, loader_tsc, wall_clock_s, seed, verity_salt_len, reserved, verity_salt, verity_data_blocks } = origin;
+        let RootInfo {
+            magic,
+            origin,
+            bundle_address,
+            bundle_length_bytes,
+            cpu_count,
+            rsdp,
+            ecam_base,
+            ecam_length_bytes,
+            clock_offset_ns,
+            message_buffer,
+            framebuffer,
+        } = *info;
+        let Origin {
+            slot,
+            flags,
+            verity_root,
+            commit,
+            version,
+            partition_guid,
+            loader_tsc,
+            wall_clock_s,
+            seed,
+            verity_salt_len,
+            reserved,
+            verity_salt,
+            verity_data_blocks,
+        } = origin;
         let Framebuffer { base, width, height, stride, format } = framebuffer;
         page.u64(magic).u32(slot).u32(flags).bytes(&verity_root).bytes(&commit).bytes(&version).bytes(&partition_guid);
-        page.u64(loader_tsc).u64(wall_clock_s).bytes(&seed).u32(verity_salt_len).u32(reserved).bytes(&verity_salt).u64(verity_data_blocks);
-        for word in [bundle_address, bundle_length_bytes, cpu_count, rsdp, ecam_base, ecam_length_bytes, clock_offset_ns, message_buffer, base] {
+        page.u64(loader_tsc)
+            .u64(wall_clock_s)
+            .bytes(&seed)
+            .u32(verity_salt_len)
+            .u32(reserved)
+            .bytes(&verity_salt)
+            .u64(verity_data_blocks);
+        for word in [
+            bundle_address,
+            bundle_length_bytes,
+            cpu_count,
+            rsdp,
+            ecam_base,
+            ecam_length_bytes,
+            clock_offset_ns,
+            message_buffer,
+            base,
+        ] {
             page.u64(word);
         }
         page.u32(width).u32(height).u32(stride).u32(format);

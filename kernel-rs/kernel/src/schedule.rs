@@ -9,8 +9,8 @@ use crate::alarm::NEVER;
 use crate::objects::{State, Thread};
 use crate::{Kernel, Level};
 use abi::error::Error;
-use machine::memory::Ref;
 use machine::Next;
+use machine::memory::Ref;
 use machine::registers::Registers;
 
 /// Alarms handled at one entry; more wait for the next, which comes at once.
@@ -36,7 +36,17 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    pub const NEW: Cpu = Cpu { current: None, direct: None, charged: None, since_ns: 0, slice_end_ns: 0, ready: [0; 4], top: -1, idle: false, look: true };
+    pub const NEW: Cpu = Cpu {
+        current: None,
+        direct: None,
+        charged: None,
+        since_ns: 0,
+        slice_end_ns: 0,
+        ready: [0; 4],
+        top: -1,
+        idle: false,
+        look: true,
+    };
 
     fn top(&self) -> Option<u8> {
         u8::try_from(self.top).ok()
@@ -147,7 +157,8 @@ impl Kernel {
             return;
         }
         let free = |c: usize| self.cpus[c].idle || c == cpu && self.running_priority(cpu) < Some(priority);
-        let target = affinity.unwrap_or_else(|| if free(last) { last } else { (0..self.cpu_count).find(|c| free(*c)).unwrap_or(last) });
+        let target =
+            affinity.unwrap_or_else(|| if free(last) { last } else { (0..self.cpu_count).find(|c| free(*c)).unwrap_or(last) });
         self.enqueue(target, thread, false);
         if target != cpu && (self.cpus[target].idle || self.running_priority(target) < Some(priority)) {
             machine::kick(target);

@@ -83,7 +83,17 @@ mod tests {
     #[test]
     fn malformed_words_change_nothing() {
         let root = "00".repeat(32);
-        for line in ["slot=c", "slot=", "verity=", "verity=12:34:5", &format!("verity={root}:0:5"), &format!("verity={root}:zz:5"), &format!("verity={root}:00:-1"), &format!("verity={root}:00:1:2"), &format!("verity={root}:{}:1", "00".repeat(33))] {
+        for line in [
+            "slot=c",
+            "slot=",
+            "verity=",
+            "verity=12:34:5",
+            &format!("verity={root}:0:5"),
+            &format!("verity={root}:zz:5"),
+            &format!("verity={root}:00:-1"),
+            &format!("verity={root}:00:1:2"),
+            &format!("verity={root}:{}:1", "00".repeat(33)),
+        ] {
             let origin = parse(line);
             assert_eq!((origin.slot, origin.verity_data_blocks, origin.verity_salt_len), (slot::NONE, 0, 0), "{line}");
         }

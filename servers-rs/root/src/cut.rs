@@ -19,7 +19,8 @@ pub fn all(manifest: &Manifest, info: &RootInfo) -> Result<Vec<(u32, Grant)>, St
     let mut ecam = Ecam::new(info.ecam_base, info.ecam_length_bytes);
     let mut held = Vec::new();
     for (number, component) in manifest.components.iter().enumerate() {
-        let grants = of_component(component, &mut ecam).map_err(|e| format!("{}: its grants cannot be cut: {e:?}", component.name))?;
+        let grants =
+            of_component(component, &mut ecam).map_err(|e| format!("{}: its grants cannot be cut: {e:?}", component.name))?;
         held.extend(grants.into_iter().map(|grant| (number as u32, grant)));
     }
     Ok(held)
@@ -34,7 +35,11 @@ fn of_component(component: &Component, ecam: &mut Ecam) -> sys::Result<Vec<Grant
             continue;
         };
         rt::debug!("{}: device {}", component.name, device.address);
-        let bar = |(bar, memory): &(pci::Bar, sys::Memory)| Bar { index: bar.index, memory: memory.handle().0, length_bytes: bar.length_bytes };
+        let bar = |(bar, memory): &(pci::Bar, sys::Memory)| Bar {
+            index: bar.index,
+            memory: memory.handle().0,
+            length_bytes: bar.length_bytes,
+        };
         add(
             format!("device{n}"),
             What::Device {

@@ -36,7 +36,8 @@ impl Ecam {
         if !self.buses.iter().any(|b| b.0 == bus) {
             let offset = u64::from(bus) * BUS_BYTES;
             let inside = self.base != 0 && offset + BUS_BYTES <= self.length_bytes;
-            let mapped = if inside { registers(self.base + offset, BUS_BYTES).and_then(|m| Mapped::new(m, BUS_BYTES)).ok() } else { None };
+            let mapped =
+                if inside { registers(self.base + offset, BUS_BYTES).and_then(|m| Mapped::new(m, BUS_BYTES)).ok() } else { None };
             self.buses.push((bus, mapped));
         }
         self.buses.iter().find(|b| b.0 == bus)?.1.as_ref()

@@ -81,7 +81,10 @@ fn furnish(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)], child: &
     let grants = alloc::vec![
         Grant { name: "bundle".into(), what: What::Memory { memory: bundle_memory, length_bytes: info.bundle_length_bytes } },
         Grant { name: "power".into(), what: What::Power { power: put(start::POWER, Rights::WRITE)? } },
-        Grant { name: "guardian".into(), what: What::Call { endpoint: put(faults.handle(), Rights::WRITE | Rights::TRANSFER)?, buffer: None } },
+        Grant {
+            name: "guardian".into(),
+            what: What::Call { endpoint: put(faults.handle(), Rights::WRITE | Rights::TRANSFER)?, buffer: None }
+        },
     ];
     let mut passed = Vec::with_capacity(held.len());
     for (number, grant) in held {

@@ -19,7 +19,8 @@ const RING_BYTES: u64 = 16 * 1024;
 pub fn all(manifest: &Manifest) -> core::result::Result<Vec<(u32, Grant)>, String> {
     let mut made = Vec::new();
     for (n, component) in manifest.components.iter().enumerate() {
-        of_component(n as u32, component, &mut made).map_err(|e| format!("{}: its pool cannot be made: {e:?}", component.name))?;
+        of_component(n as u32, component, &mut made)
+            .map_err(|e| format!("{}: its pool cannot be made: {e:?}", component.name))?;
     }
     of_process(manifest, &mut made).map_err(|e| format!("process: what it keeps cannot be made: {e:?}"))?;
     Ok(made)

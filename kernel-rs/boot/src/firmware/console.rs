@@ -82,17 +82,14 @@ impl Voice for Console {
 
 fn screens(com1: Option<Com1>) -> Screens {
     let is_com1 = |handle: Handle| {
-        com1.is_some()
-            && protocol::open::<DevicePath>(handle).is_ok_and(|path| is_first_serial_port(path.as_bytes()))
+        com1.is_some() && protocol::open::<DevicePath>(handle).is_ok_and(|path| is_first_serial_port(path.as_bytes()))
     };
     let Ok(active) = boot::locate_handle_buffer(SearchType::ByProtocol(&CONSOLE_OUT_DEVICE)) else {
         return Screens::ConOut;
     };
     let mut handles = [None; MAX_SCREENS];
     // The splitter that joins the others carries the mark too, but no device path: it would say everything twice.
-    let screens = active
-        .iter()
-        .filter(|&&handle| protocol::open::<DevicePath>(handle).is_ok() && !is_com1(handle));
+    let screens = active.iter().filter(|&&handle| protocol::open::<DevicePath>(handle).is_ok() && !is_com1(handle));
     for (place, handle) in handles.iter_mut().zip(screens) {
         *place = Some(*handle);
     }

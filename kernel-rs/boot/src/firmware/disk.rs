@@ -46,7 +46,9 @@ pub enum NotFound {
 impl fmt::Display for NotFound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NotFound::NoDevice(error) => write!(f, "the firmware does not say what the loader was started from ({})", error.status()),
+            NotFound::NoDevice(error) => {
+                write!(f, "the firmware does not say what the loader was started from ({})", error.status())
+            }
             NotFound::NoPartition => write!(f, "the loader was not started from a partition of a disk"),
             NotFound::NoDisk(error) => write!(f, "the firmware has no disk under the loader's partition ({})", error.status()),
             NotFound::NoMedia => write!(f, "the disk says that it has no medium"),
@@ -90,9 +92,9 @@ impl Disk {
     }
 
     pub fn size_mib(&self) -> u64 {
-        self.sectors / (1 << 20) * u64::from(self.sector_bytes) + self.sectors % (1 << 20) * u64::from(self.sector_bytes) / (1 << 20)
+        self.sectors / (1 << 20) * u64::from(self.sector_bytes)
+            + self.sectors % (1 << 20) * u64::from(self.sector_bytes) / (1 << 20)
     }
-
 }
 
 impl SlotDisk for Disk {

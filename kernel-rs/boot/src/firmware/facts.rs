@@ -3,8 +3,8 @@
 
 use super::protocol;
 use abi::boot_info::Framebuffer;
-use core::arch::x86_64::{__cpuid, _rdtsc};
 use core::arch::asm;
+use core::arch::x86_64::{__cpuid, _rdtsc};
 use loader::clock::{Calendar, seconds_since_1970};
 use loader::paging::LargestPage;
 use uefi::proto::console::gop::{GraphicsOutput, PixelFormat};
@@ -62,9 +62,8 @@ pub fn framebuffer() -> Framebuffer {
 
 /// Physical address of the ACPI root pointer, 0 = none; version 2 before version 1.
 pub fn rsdp() -> u64 {
-    let find = |guid| {
-        system::with_config_table(|table| table.iter().find(|entry| entry.guid == guid).map(|entry| entry.address as u64))
-    };
+    let find =
+        |guid| system::with_config_table(|table| table.iter().find(|entry| entry.guid == guid).map(|entry| entry.address as u64));
     find(ConfigTableEntry::ACPI2_GUID).or_else(|| find(ConfigTableEntry::ACPI_GUID)).unwrap_or(0)
 }
 

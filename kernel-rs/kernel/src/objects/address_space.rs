@@ -115,7 +115,16 @@ impl Kernel {
 
     /// Maps pages whose numbers were checked. Nothing is mapped after an error.
     #[allow(clippy::too_many_arguments)]
-    pub(crate) fn map(&mut self, space: Ref<Space>, memory: Ref<Memory>, offset_pages: u32, address: u64, pages: u32, access: Access, most: Access) -> Result<(), Error> {
+    pub(crate) fn map(
+        &mut self,
+        space: Ref<Space>,
+        memory: Ref<Memory>,
+        offset_pages: u32,
+        address: u64,
+        pages: u32,
+        access: Access,
+        most: Access,
+    ) -> Result<(), Error> {
         let s = self.get(space)?;
         if s.dying || self.get(memory)?.dying {
             return Err(Error::BadState);
@@ -128,7 +137,17 @@ impl Kernel {
         self.can_pay(pool, missing + self.object_cost::<Mapping>(pool)?)?;
         self.charge(pool, missing)?;
         let (space_next, memory_next) = (self.get(space)?.mappings, self.get(memory)?.mappings);
-        let mapping = Mapping { space, memory, address, pages, offset_pages, space_previous: None, space_next, memory_previous: None, memory_next };
+        let mapping = Mapping {
+            space,
+            memory,
+            address,
+            pages,
+            offset_pages,
+            space_previous: None,
+            space_next,
+            memory_previous: None,
+            memory_next,
+        };
         let record = self.create(pool, mapping)?;
         self.get_mut(space)?.mappings = Some(record);
         self.get_mut(memory)?.mappings = Some(record);
@@ -232,7 +251,8 @@ impl Kernel {
         let Some(&m) = self.mappings.get(record) else { return true };
         let Some(memory) = self.memories.get(m.memory) else { return true };
         // Something else may be mapped in a hole of the record: only this memory's own pages go.
-        let own = |address: u64, page: Page| memory.page(m.offset_pages + ((address - m.address) / PAGE) as u32) == Some(page.backing);
+        let own =
+            |address: u64, page: Page| memory.page(m.offset_pages + ((address - m.address) / PAGE) as u32) == Some(page.backing);
         let next = match self.spaces.get_mut(m.space).and_then(|s| s.table.as_mut()) {
             Some(table) => table.unmap(&mut self.frames, m.address, m.end(), UNMAP_STEP, own).next,
             None => m.end(),

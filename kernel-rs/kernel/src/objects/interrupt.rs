@@ -23,7 +23,9 @@ const ACTIVE_LOW: u64 = 2;
 
 impl Kernel {
     fn free_vector(&self) -> Option<u8> {
-        (FIRST_VECTOR..=u8::MAX).take(VECTORS).find(|v| self.vectors[*v as usize].is_none_or(|i| self.interrupts.get(i).is_none()))
+        (FIRST_VECTOR..=u8::MAX)
+            .take(VECTORS)
+            .find(|v| self.vectors[*v as usize].is_none_or(|i| self.interrupts.get(i).is_none()))
     }
 
     fn new_interrupt(&mut self, pool: Ref<Pool>, vector: u8, gsi: Option<u32>) -> Result<Ref<Interrupt>, Error> {
@@ -91,7 +93,8 @@ impl Kernel {
 
     /// A device raised a vector. Level-triggered inputs are masked already.
     pub(crate) fn device_interrupt(&mut self, cpu: usize, vector: u8) {
-        let found = self.vectors[vector as usize].and_then(|i| self.interrupts.get(i)).and_then(|i| Some((i.notification?, i.bits)));
+        let found =
+            self.vectors[vector as usize].and_then(|i| self.interrupts.get(i)).and_then(|i| Some((i.notification?, i.bits)));
         if let Some((notification, bits)) = found {
             self.signal(cpu, notification, bits);
         }

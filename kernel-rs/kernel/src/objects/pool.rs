@@ -127,7 +127,10 @@ impl Kernel {
                 }
             }
             Kind::Table => {
-                let slots = u32::try_from(argument).ok().filter(|n| (2..=Table::MAX_SLOTS).contains(n)).ok_or(at(Error::BadArgument, 1))?;
+                let slots = u32::try_from(argument)
+                    .ok()
+                    .filter(|n| (2..=Table::MAX_SLOTS).contains(n))
+                    .ok_or(at(Error::BadArgument, 1))?;
                 self.new_table(pool, slots)?.to_raw()
             }
             Kind::AddressSpace => self.new_space(pool)?.to_raw(),
@@ -161,11 +164,20 @@ impl Kernel {
 
     /// Goes on making the memory object that the thread asks for: clearing pages takes long, so others come between.
     /// `None` while there is more to do. A thread that asks for something else meanwhile leaves the object to its pool.
-    fn continue_memory(&mut self, call: &Call, pool: Ref<Pool>, pages: u32, contiguous: bool) -> Result<Option<Ref<Memory>>, Error> {
+    fn continue_memory(
+        &mut self,
+        call: &Call,
+        pool: Ref<Pool>,
+        pages: u32,
+        contiguous: bool,
+    ) -> Result<Option<Ref<Memory>>, Error> {
         if contiguous {
             return self.new_memory(pool, pages, true).map(Some);
         }
-        let begun = self.get(call.thread)?.making.filter(|m| self.memories.get(*m).is_some_and(|m| m.pool == pool && m.paid == pages && !m.dying));
+        let begun = self
+            .get(call.thread)?
+            .making
+            .filter(|m| self.memories.get(*m).is_some_and(|m| m.pool == pool && m.paid == pages && !m.dying));
         let memory = match begun {
             Some(memory) => memory,
             None => self.begin_memory(pool, pages)?,

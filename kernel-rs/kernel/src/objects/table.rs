@@ -221,12 +221,26 @@ impl Kernel {
     }
 
     /// A first capability to an object. Room was checked.
-    pub(crate) fn insert_new(&mut self, table: Ref<Table>, kind: Kind, object: RawRef, rights: Rights, badge: u64) -> Result<Handle, Error> {
+    pub(crate) fn insert_new(
+        &mut self,
+        table: Ref<Table>,
+        kind: Kind,
+        object: RawRef,
+        rights: Rights,
+        badge: u64,
+    ) -> Result<Handle, Error> {
         self.fill(table, None, Slot { kind, object, rights: rights.0 as u8, badge, ..EMPTY }, None)
     }
 
     /// A capability derived from the one in a slot. Room was checked.
-    pub(crate) fn derive(&mut self, from: (Ref<Table>, u32), to: Ref<Table>, index: Option<u32>, rights: Rights, badge: u64) -> Result<Handle, Error> {
+    pub(crate) fn derive(
+        &mut self,
+        from: (Ref<Table>, u32),
+        to: Ref<Table>,
+        index: Option<u32>,
+        rights: Rights,
+        badge: u64,
+    ) -> Result<Handle, Error> {
         let place = Place::new(from.0, from.1);
         let parent = *self.slot_at(place).ok_or(Error::BadHandle)?;
         let depth = parent.depth.checked_add(1).ok_or(Error::TableFull)?;
@@ -394,7 +408,13 @@ impl Kernel {
             if slot.kind != Kind::Null {
                 let gone = if self.is_alive(&slot) { "" } else { " (gone)" };
                 let handle = Handle::new(index, slot.generation as u32);
-                machine::print(format_args!("kernel: {handle:?} {:?} {:?} badge {:#x} depth {}{gone}", slot.kind, slot.rights(), slot.badge, slot.depth));
+                machine::print(format_args!(
+                    "kernel: {handle:?} {:?} {:?} badge {:#x} depth {}{gone}",
+                    slot.kind,
+                    slot.rights(),
+                    slot.badge,
+                    slot.depth
+                ));
             }
         }
         Ok(Flow::NOTHING)

@@ -9,10 +9,10 @@
 //! ```
 
 use super::{Endpoint, Memory, Notification, Pool, Space, Table};
+use crate::Kernel;
 use crate::alarm::{Alarmed, Links};
 use crate::fault::Fault;
 use crate::invoke::{Call, Done, Flow, at};
-use crate::Kernel;
 use abi::boot_info::USER_END;
 use abi::error::Error;
 use abi::right::{Kind, Rights};
@@ -248,7 +248,9 @@ impl Kernel {
             return true;
         }
         let waits = matches!(t.state, State::Sending(_) | State::Receiving(_) | State::Waiting(_) | State::Replying(_));
-        let in_call = waits && (matches!(t.outgoing, Outgoing::Send | Outgoing::Call) || !matches!(t.state, State::Sending(_) | State::Replying(_)));
+        let in_call = waits
+            && (matches!(t.outgoing, Outgoing::Send | Outgoing::Call)
+                || !matches!(t.state, State::Sending(_) | State::Replying(_)));
         self.end_wait(thread);
         if in_call {
             self.set_error(thread, Error::Cancelled);

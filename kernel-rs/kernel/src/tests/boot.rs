@@ -9,7 +9,18 @@ use abi::right::Rights;
 fn root_starts_with_its_slots_filled_and_its_information_page() {
     let mut w = World::new();
     let argument = w.argument;
-    let kinds = [Kind::Table, Kind::AddressSpace, Kind::Pool, Kind::Thread, Kind::InterruptControl, Kind::PortRange, Kind::DeviceRange, Kind::Memory, Kind::Memory, Kind::Power];
+    let kinds = [
+        Kind::Table,
+        Kind::AddressSpace,
+        Kind::Pool,
+        Kind::Thread,
+        Kind::InterruptControl,
+        Kind::PortRange,
+        Kind::DeviceRange,
+        Kind::Memory,
+        Kind::Memory,
+        Kind::Power,
+    ];
     for (n, kind) in kinds.into_iter().enumerate() {
         assert_eq!(w.root(Op::Inspect, Handle::new(n as u32 + 1, 1), &[]).ok(), kind as u64);
     }

@@ -79,10 +79,15 @@ fn the_fast_way_and_the_long_way_agree() {
         for long_way in [false, true] {
             machine::fake(|m| *m = Default::default());
             let mut p = pair(long_way);
-            runs.push(steps.iter().map(|(what, a, b)| {
-                step(&mut p, *what, *a, *b);
-                state(&mut p)
-            }).collect::<Vec<_>>());
+            runs.push(
+                steps
+                    .iter()
+                    .map(|(what, a, b)| {
+                        step(&mut p, *what, *a, *b);
+                        state(&mut p)
+                    })
+                    .collect::<Vec<_>>(),
+            );
         }
         for (n, (fast, long)) in runs[0].iter().zip(&runs[1]).enumerate() {
             assert_eq!(fast, long, "seed {seed}, step {n}: {:?}", steps[n]);

@@ -195,7 +195,12 @@ impl World {
     pub fn thread_in(&mut self, pool: Handle, cpu: usize, handler: Handle) -> Handle {
         let thread = self.create_in(pool, Kind::Thread, 0);
         let buffer = self.create_in(pool, Kind::Memory, 4096);
-        self.root(Op::ThreadConfigure, thread, &[SPACE.0 as u64, TABLE.0 as u64, handler.0 as u64, buffer.0 as u64, cpu as u64 + 0x30]).ok();
+        self.root(
+            Op::ThreadConfigure,
+            thread,
+            &[SPACE.0 as u64, TABLE.0 as u64, handler.0 as u64, buffer.0 as u64, cpu as u64 + 0x30],
+        )
+        .ok();
         self.root(Op::ThreadSchedule, thread, &[100, 0, 0, cpu as u64]).ok();
         self.root(Op::ThreadStart, thread, &[0x40_0000, 0x50_0000, 7]).ok();
         assert!(self.enter(cpu, Event::Kick));

@@ -61,7 +61,15 @@ const FIRST_PAGE: u64 = 0x10_0000;
 
 impl Model {
     fn new(seed: u64) -> Model {
-        Model { w: World::with_frames(1500), random: Random(seed), caps: BTreeMap::new(), objects: Vec::new(), pages: BTreeMap::new(), next: 0, arena: Handle::NULL }
+        Model {
+            w: World::with_frames(1500),
+            random: Random(seed),
+            caps: BTreeMap::new(),
+            objects: Vec::new(),
+            pages: BTreeMap::new(),
+            next: 0,
+            arena: Handle::NULL,
+        }
     }
 
     fn add(&mut self, handle: Handle, object: usize, rights: u64, badge: u64, parent: Option<usize>) {
@@ -119,7 +127,8 @@ impl Model {
             self.pages.retain(|_, (o, ..)| *o != object);
         }
         if self.objects[object].kind == Kind::Pool {
-            let made: Vec<_> = (0..self.objects.len()).filter(|o| self.objects[*o].alive && self.objects[*o].pool == Some(object)).collect();
+            let made: Vec<_> =
+                (0..self.objects.len()).filter(|o| self.objects[*o].alive && self.objects[*o].pool == Some(object)).collect();
             made.into_iter().for_each(|o| self.kill(o));
         }
     }
@@ -214,7 +223,10 @@ impl Model {
         let (handle, cap) = self.any()?;
         let answer = self.w.root(Op::Inspect, handle, &[]);
         if self.alive(cap) {
-            assert_eq!([answer.ok(), answer.values[1], answer.values[2]], [self.objects[cap.object].kind as u64, cap.rights, cap.badge]);
+            assert_eq!(
+                [answer.ok(), answer.values[1], answer.values[2]],
+                [self.objects[cap.object].kind as u64, cap.rights, cap.badge]
+            );
         } else {
             answer.fails(Error::BadHandle);
         }

@@ -32,7 +32,16 @@ fn a_child_counts_with_its_whole_quota() {
 #[test]
 fn kinds_that_pools_do_not_make_are_refused() {
     let mut w = World::new();
-    for kind in [0, Kind::Pool as u64, Kind::Reply as u64, Kind::Interrupt as u64, Kind::PortRange as u64, Kind::Power as u64, 99, u64::MAX] {
+    for kind in [
+        0,
+        Kind::Pool as u64,
+        Kind::Reply as u64,
+        Kind::Interrupt as u64,
+        Kind::PortRange as u64,
+        Kind::Power as u64,
+        99,
+        u64::MAX,
+    ] {
         w.root(Op::Create, POOL, &[kind]).fails_at(Error::BadArgument, 0);
     }
     w.root(Op::Create, POOL, &[Kind::Memory as u64, 100]).fails_at(Error::Misaligned, 1);
@@ -121,7 +130,8 @@ fn large_memory_is_made_in_steps_and_dies_with_its_pool_half_made() {
     let with_thread = w.used(POOL);
     // One step only: the call is executed again by a CPU, which this one does not do.
     let r = w.registers(1);
-    (r.rax, r.rdi, r.rsi, r.rdx, r.r10, r.vector) = (Op::Create as u64, pool.0 as u64, Kind::Memory as u64, 500 * 4096, 0, SYSCALL);
+    (r.rax, r.rdi, r.rsi, r.rdx, r.r10, r.vector) =
+        (Op::Create as u64, pool.0 as u64, Kind::Memory as u64, 500 * 4096, 0, SYSCALL);
     assert!(w.enter(1, Event::Syscall));
     assert!(w.used(pool) >= 500, "all of it is paid");
     w.root(Op::PoolDestroy, pool, &[]).ok();

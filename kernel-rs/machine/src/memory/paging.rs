@@ -229,7 +229,14 @@ impl PageTable {
 
     /// Unmaps up to `limit` pages of a range, those that `which` says yes to. Returns where to go on (the end if done),
     /// pages unmapped, and frames freed because nobody else holds them. No CPU uses the old entries afterwards.
-    pub fn unmap(&mut self, frames: &mut Frames, address: u64, end: u64, limit: usize, mut which: impl FnMut(u64, Page) -> bool) -> Unmapped {
+    pub fn unmap(
+        &mut self,
+        frames: &mut Frames,
+        address: u64,
+        end: u64,
+        limit: usize,
+        mut which: impl FnMut(u64, Page) -> bool,
+    ) -> Unmapped {
         let mut done = Unmapped { next: address, pages: 0, freed: 0 };
         let mut batch = [Frame(0); BATCH];
         while done.next < end && done.pages < limit {

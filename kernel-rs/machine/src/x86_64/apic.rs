@@ -3,9 +3,12 @@
 //! SDM volume 3, chapter 11; 82093AA data sheet. Which vector belongs to whom is the kernel's matter.
 
 use super::cpu::{self, Features, features};
-use crate::acpi::{Acpi, MAX_IO_APICS};
 use super::kernel_space::map_device;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::{Acquire, Relaxed, Release}};
+use crate::acpi::{Acpi, MAX_IO_APICS};
+use core::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// First vector that devices may get, and how many there are; above them are the kernel's own.
 pub const FIRST_VECTOR: u8 = 0x30;
@@ -45,8 +48,9 @@ struct IoApic {
     inputs: AtomicU32,
 }
 
-static IO: [IoApic; MAX_IO_APICS] =
-    [const { IoApic { address: AtomicU64::new(0), physical: AtomicU64::new(0), first_gsi: AtomicU32::new(0), inputs: AtomicU32::new(0) } }; MAX_IO_APICS];
+static IO: [IoApic; MAX_IO_APICS] = [const {
+    IoApic { address: AtomicU64::new(0), physical: AtomicU64::new(0), first_gsi: AtomicU32::new(0), inputs: AtomicU32::new(0) }
+}; MAX_IO_APICS];
 static IO_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// For each device vector: GSI + 1 if it is level triggered, so that it is masked before it is acknowledged.
@@ -267,7 +271,9 @@ pub fn msi(vector: u8) -> (u64, u32) {
 /// Whether the page at this physical address is one of the controllers.
 pub fn owns(physical: u64) -> bool {
     let page = physical & !0xfff;
-    page == LOCAL_PHYSICAL.load(Relaxed) & !0xfff || page == 0xfee0_0000 || IO[..IO_COUNT.load(Relaxed)].iter().any(|io| io.physical.load(Relaxed) & !0xfff == page)
+    page == LOCAL_PHYSICAL.load(Relaxed) & !0xfff
+        || page == 0xfee0_0000
+        || IO[..IO_COUNT.load(Relaxed)].iter().any(|io| io.physical.load(Relaxed) & !0xfff == page)
 }
 
 /// This CPU's number, also before the APIC is mapped.

@@ -163,7 +163,10 @@ fn make_frames(ranges: &[Range], taken: (u64, u64), low_page: Option<u64>) -> Fr
             let (first, end) = (range.base.div_ceil(FRAME), (range.base + range.length_bytes) / FRAME);
             match range.kind {
                 range_kind::USABLE => frames.add_free(first as u32, end.saturating_sub(first) as u32),
-                _ => frames.keep((range.base / FRAME) as u32, ((range.base + range.length_bytes).div_ceil(FRAME) - range.base / FRAME) as u32),
+                _ => frames.keep(
+                    (range.base / FRAME) as u32,
+                    ((range.base + range.length_bytes).div_ceil(FRAME) - range.base / FRAME) as u32,
+                ),
             }
         }
         frames

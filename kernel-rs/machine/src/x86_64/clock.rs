@@ -51,7 +51,6 @@ pub fn init() {
     TIMER_PER_NS.store(ratio(timer, ns), Relaxed);
 }
 
-
 /// Nanoseconds since the kernel started.
 pub fn now_ns() -> u64 {
     scale(timestamp().wrapping_sub(BASE.load(Relaxed)), NS_PER_COUNT.load(Relaxed))

@@ -79,7 +79,9 @@ pub fn read_msr(msr: u32) -> u64 {
 /// The value must keep what the kernel relies on: entry points, per-CPU base, page protections.
 pub unsafe fn write_msr(msr: u32, value: u64) {
     // SAFETY: the caller's.
-    unsafe { asm!("wrmsr", in("ecx") msr, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nostack, preserves_flags)) };
+    unsafe {
+        asm!("wrmsr", in("ecx") msr, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nostack, preserves_flags))
+    };
 }
 
 pub fn read_cr2() -> u64 {

@@ -143,7 +143,13 @@ pub fn exception(frame: &Registers) -> ! {
     }
     stop_others();
     let r = frame;
-    print_urgent(format_args!("kernel: {} at {:#x}, error {:#x}, address {:#x}", name(r.vector), r.rip, r.error, super::cpu::read_cr2()));
+    print_urgent(format_args!(
+        "kernel: {} at {:#x}, error {:#x}, address {:#x}",
+        name(r.vector),
+        r.rip,
+        r.error,
+        super::cpu::read_cr2()
+    ));
     print_urgent(format_args!("kernel:   rax {:016x} rbx {:016x} rcx {:016x} rdx {:016x}", r.rax, r.rbx, r.rcx, r.rdx));
     print_urgent(format_args!("kernel:   rsi {:016x} rdi {:016x} rbp {:016x} rsp {:016x}", r.rsi, r.rdi, r.rbp, r.rsp));
     print_urgent(format_args!("kernel:   r8  {:016x} r9  {:016x} r10 {:016x} r11 {:016x}", r.r8, r.r9, r.r10, r.r11));

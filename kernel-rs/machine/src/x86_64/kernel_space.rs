@@ -126,7 +126,9 @@ pub fn build(info: &BootInfo) {
         }
         let (mut at, range_end) = (range.base & !(PAGE - 1), (range.base + range.length_bytes).next_multiple_of(PAGE));
         // Three pieces at most: before, in and after the kernel's read-only part.
-        for (limit, flags) in [(info.kernel_base, WRITABLE | NO_EXECUTE), (physical(rodata_end), NO_EXECUTE), (u64::MAX, WRITABLE | NO_EXECUTE)] {
+        for (limit, flags) in
+            [(info.kernel_base, WRITABLE | NO_EXECUTE), (physical(rodata_end), NO_EXECUTE), (u64::MAX, WRITABLE | NO_EXECUTE)]
+        {
             let piece_end = range_end.min(limit);
             if at < piece_end {
                 map(DIRECT_MAP + at, at, piece_end - at, flags);

@@ -25,7 +25,7 @@ pub use console::{enable as enable_console, print};
 pub use cpu::{load_user, save_user, set_fs_base, switch_user};
 pub use entry::{Handler, SystemCall, run};
 pub use fatal::{panic, set_symbols};
-pub use per_cpu::{KernelLock, activate, activate_kernel, has_user_space, kick};
 pub(crate) use kernel_space::kernel_root_entry;
+pub use per_cpu::{KernelLock, activate, activate_kernel, has_user_space, kick};
 pub(crate) use per_cpu::{flush, retire};
 pub use ports::{Power, Width, device_is_kernels, port_in, port_is_kernels, port_out, power};

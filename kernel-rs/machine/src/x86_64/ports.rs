@@ -95,7 +95,18 @@ pub fn silence_8259() {
     // SAFETY: 1. masking only stops interrupts. They are first moved away from the exception vectors, since a spurious
     // one cannot be masked (8259A data sheet: ICW1 to ICW4).
     unsafe {
-        for (port, value) in [(0x20, 0x11), (0xa0, 0x11), (0x21, 0x20), (0xa1, 0x28), (0x21, 4), (0xa1, 2), (0x21, 1), (0xa1, 1), (0x21, 0xff), (0xa1, 0xff)] {
+        for (port, value) in [
+            (0x20, 0x11),
+            (0xa0, 0x11),
+            (0x21, 0x20),
+            (0xa1, 0x28),
+            (0x21, 4),
+            (0xa1, 2),
+            (0x21, 1),
+            (0xa1, 1),
+            (0x21, 0xff),
+            (0xa1, 0xff),
+        ] {
             outb(port, value);
         }
     }

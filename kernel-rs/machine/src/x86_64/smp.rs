@@ -118,7 +118,8 @@ fn prepare(page: u64) {
         let at = |symbol: *const u8| direct(page + symbol as u64 - start);
         (at(&raw const trampoline_cr3) as *mut u64).write_unaligned(kernel_space::root());
         (at(&raw const trampoline_jump) as *mut u32).write_unaligned((page + &raw const trampoline_long as u64 - start) as u32);
-        (at(&raw const trampoline_gdt_pointer).add(2) as *mut u32).write_unaligned((page + &raw const trampoline_gdt as u64 - start) as u32);
+        (at(&raw const trampoline_gdt_pointer).add(2) as *mut u32)
+            .write_unaligned((page + &raw const trampoline_gdt as u64 - start) as u32);
     }
 }
 

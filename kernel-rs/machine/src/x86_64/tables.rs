@@ -49,7 +49,15 @@ const EMPTY: Block = Block {
         0,
     ],
     // An I/O map beyond the limit: no port is open to user code.
-    task: TaskState { reserved: 0, privileged: [0; 3], reserved2: 0, exception: [0; 7], reserved3: 0, reserved4: 0, io_map: size_of::<TaskState>() as u16 },
+    task: TaskState {
+        reserved: 0,
+        privileged: [0; 3],
+        reserved2: 0,
+        exception: [0; 7],
+        reserved3: 0,
+        reserved4: 0,
+        io_map: size_of::<TaskState>() as u16,
+    },
 };
 
 static mut BLOCKS: [Block; MAX_CPUS] = [EMPTY; MAX_CPUS];

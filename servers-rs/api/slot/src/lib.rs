@@ -22,12 +22,7 @@ impl Wire for State {
         self.successful.put(into);
     }
     fn take(from: &mut Reader<'_>) -> Option<Self> {
-        Some(State {
-            name: u8::take(from)?,
-            priority: u8::take(from)?,
-            tries: u8::take(from)?,
-            successful: bool::take(from)?,
-        })
+        Some(State { name: u8::take(from)?, priority: u8::take(from)?, tries: u8::take(from)?, successful: bool::take(from)? })
     }
 }
 

@@ -86,7 +86,6 @@ fn printable(byte: u8) -> u8 {
     if byte < b' ' || byte == 0x7f { b'.' } else { byte }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

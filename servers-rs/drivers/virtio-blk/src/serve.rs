@@ -153,7 +153,9 @@ mod tests {
     #[test]
     fn what_lies_outside_disk_or_buffer_is_refused_before_the_device_hears_of_it() {
         let mut it = client(0);
-        for (first, count, offset) in [(61, 4, 0), (64, 1, 0), (u64::MAX, 2, 0), (0, 0, 0), (0, 1, 100), (0, 129, 0), (0, 1, 65536)] {
+        for (first, count, offset) in
+            [(61, 4, 0), (64, 1, 0), (u64::MAX, 2, 0), (0, 0, 0), (0, 1, 100), (0, 129, 0), (0, 1, 65536)]
+        {
             assert_eq!(it.read(first, count, offset), Err(Error::OutOfRange), "{first} {count} {offset}");
         }
         assert_eq!(it.read(0, u32::MAX, 0), Err(Error::OutOfRange));

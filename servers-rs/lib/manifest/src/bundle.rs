@@ -16,10 +16,16 @@ pub enum Fault {
     TooShort,
     NotABundle,
     /// The head's length is not the file's.
-    WrongLength { head: u64, file: u64 },
+    WrongLength {
+        head: u64,
+        file: u64,
+    },
     TooManySegments,
     /// A piece lies outside the bundle, or is not on a page boundary where it must be.
-    BadPiece { what: &'static str, offset: u64 },
+    BadPiece {
+        what: &'static str,
+        offset: u64,
+    },
     WriteAndExecute,
     /// The manifest cannot be decoded, or is of another format.
     BadManifest,
@@ -182,8 +188,14 @@ fn encode_head(head: &Head) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEAD_BYTES);
     let k = &head.kernel;
     let small = [
-        k.max_cpus, k.timer_slice_us, k.log_level, k.reserve_frames,
-        k.root_table_slots, k.serial_console, k.root_priority, k.reserved,
+        k.max_cpus,
+        k.timer_slice_us,
+        k.log_level,
+        k.reserve_frames,
+        k.root_table_slots,
+        k.serial_console,
+        k.root_priority,
+        k.reserved,
     ];
     [head.magic, head.length_bytes].iter().for_each(|n| out.extend(n.to_le_bytes()));
     small.iter().for_each(|n| out.extend(n.to_le_bytes()));
@@ -223,13 +235,7 @@ fn decode_head(bytes: &[u8]) -> Option<Head> {
     let (root_entry, root_stack_bytes, root_segment_count) = (long()?, long()?, long()?);
     let mut root_segments = [Segment::default(); MAX_ROOT_SEGMENTS];
     for s in &mut root_segments {
-        *s = Segment {
-            address: long()?,
-            memory_bytes: long()?,
-            file_offset: long()?,
-            file_bytes: long()?,
-            access: long()?,
-        };
+        *s = Segment { address: long()?, memory_bytes: long()?, file_offset: long()?, file_bytes: long()?, access: long()? };
     }
     Some(Head {
         magic,

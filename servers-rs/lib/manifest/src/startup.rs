@@ -87,18 +87,45 @@ pub struct Grant {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum What {
     /// Receive here. Badges are `layout::badge(interface, client)`.
-    Serve { endpoint: u32, interfaces: Vec<String>, clients: Vec<Client> },
+    Serve {
+        endpoint: u32,
+        interfaces: Vec<String>,
+        clients: Vec<Client>,
+    },
     /// Call here.
-    Call { endpoint: u32, buffer: Option<Buffer> },
+    Call {
+        endpoint: u32,
+        buffer: Option<Buffer>,
+    },
     /// A PCI function: what its configuration space said at start, its registers, its interrupt.
-    Device { configuration: Vec<u8>, bars: Vec<Bar>, interrupt: Option<u32> },
-    Ports { ports: u32, first: u16, last: u16 },
+    Device {
+        configuration: Vec<u8>,
+        bars: Vec<Bar>,
+        interrupt: Option<u32>,
+    },
+    Ports {
+        ports: u32,
+        first: u16,
+        last: u16,
+    },
     /// A wired interrupt.
-    Interrupt { interrupt: u32, gsi: u32 },
-    Memory { memory: u32, length_bytes: u64 },
-    Pool { pool: u32 },
-    Notification { notification: u32 },
-    Power { power: u32 },
+    Interrupt {
+        interrupt: u32,
+        gsi: u32,
+    },
+    Memory {
+        memory: u32,
+        length_bytes: u64,
+    },
+    Pool {
+        pool: u32,
+    },
+    Notification {
+        notification: u32,
+    },
+    Power {
+        power: u32,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

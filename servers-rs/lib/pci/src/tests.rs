@@ -20,8 +20,15 @@ impl Configuration for Bus {
     }
     fn write(&mut self, address: Address, offset: u16, value: u32) {
         let low = if (0x10..0x28).contains(&offset) { self.read(address, offset) & 0xf } else { 0 };
-        let size = self.sizes.get(&(address, offset)).copied().unwrap_or(if low == 0 && (0x10..0x28).contains(&offset) { u32::MAX } else { 0 });
-        self.registers.insert((address, offset), (value & !size & !if offset == 4 { 0xffff_0000 } else { 0 }) | low | if offset == 4 { 1 << 20 } else { 0 });
+        let size = self.sizes.get(&(address, offset)).copied().unwrap_or(if low == 0 && (0x10..0x28).contains(&offset) {
+            u32::MAX
+        } else {
+            0
+        });
+        self.registers.insert(
+            (address, offset),
+            (value & !size & !if offset == 4 { 0xffff_0000 } else { 0 }) | low | if offset == 4 { 1 << 20 } else { 0 },
+        );
     }
 }
 
@@ -31,9 +38,7 @@ const DISK: Address = Address { bus: 3, device: 0, function: 0 };
 
 fn bus() -> Bus {
     let mut bus = Bus::default();
-    let mut set = |a: Address, values: &[(u16, u32)]| {
-        bus.registers.extend(values.iter().map(|(at, v)| ((a, *at), *v)))
-    };
+    let mut set = |a: Address, values: &[(u16, u32)]| bus.registers.extend(values.iter().map(|(at, v)| ((a, *at), *v)));
     set(HOST, &[(0, 0x29c0_8086)]);
     set(Address { function: 0, ..BRIDGE }, &[(0, 0x0001_1b36), (0x0c, 0x80 << 16)]);
     set(BRIDGE, &[(0, 0x000c_1b36), (0x0c, 1 << 16), (0x18, 0x0003_0300)]);

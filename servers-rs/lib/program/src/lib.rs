@@ -57,14 +57,24 @@ pub enum Fault {
     NotStatic,
     NoSegments,
     TooManySegments,
-    WriteAndExecute { address: u64 },
+    WriteAndExecute {
+        address: u64,
+    },
     /// The bytes of a segment are not in the file, or more than its memory.
-    OutsideFile { address: u64 },
+    OutsideFile {
+        address: u64,
+    },
     /// Page 0, beyond [`PROGRAM_END`], or more than [`MAX_MEMORY_BYTES`].
-    OutsideProgramSpace { address: u64 },
-    Overlap { address: u64 },
+    OutsideProgramSpace {
+        address: u64,
+    },
+    Overlap {
+        address: u64,
+    },
     /// The entry point is in no executable segment.
-    EntryNotExecutable { address: u64 },
+    EntryNotExecutable {
+        address: u64,
+    },
 }
 
 impl fmt::Display for Fault {

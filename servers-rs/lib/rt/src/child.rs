@@ -8,7 +8,8 @@ use crate::memory::Private;
 use manifest::{Startup, layout};
 use program::{Access, Program};
 use sys::{
-    AddressSpace, Capability, Endpoint, Error, Handle, Memory, PAGE_BYTES, Pool, Result, Rights, Table, Thread, ThreadSetup, start,
+    AddressSpace, Capability, Endpoint, Error, Handle, Memory, PAGE_BYTES, Pool, Result, Rights, Table, Thread, ThreadSetup,
+    start,
 };
 
 /// A program that may run.

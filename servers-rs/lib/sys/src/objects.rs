@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! One type per kind of capability, one method per operation. Errors and units: `abi::op`.
 
-use crate::{Error, Result};
 use crate::call::{invoke, invoke_any};
+use crate::{Error, Result};
 use abi::handle::Handle;
 use abi::message::Tag;
 use abi::op::Op;

@@ -77,7 +77,12 @@ mod tests {
     fn example() -> [u8; 256] {
         let mut c = [0; 256];
         c[CAPABILITIES] = 0x40;
-        let caps = [(0x40, 0x50, 1, 0, 0x1000u32), (0x50, 0x60, 3, 0x1000, 0x1000), (0x60, 0x70, 4, 0x2000, 0x1000), (0x70, 0, 2, 0x3000, 0x1000)];
+        let caps = [
+            (0x40, 0x50, 1, 0, 0x1000u32),
+            (0x50, 0x60, 3, 0x1000, 0x1000),
+            (0x60, 0x70, 4, 0x2000, 0x1000),
+            (0x70, 0, 2, 0x3000, 0x1000),
+        ];
         for (at, next, kind, offset, length) in caps {
             c[at..at + 5].copy_from_slice(&[VENDOR, next, 16, kind, 4]);
             c[at + 8..at + 12].copy_from_slice(&(offset as u32).to_le_bytes());

@@ -29,7 +29,9 @@ pub enum Death {
     Fault([u64; 21]),
     Exit(u64),
     /// It did not say that it is ready in time.
-    Silent { ms: u32 },
+    Silent {
+        ms: u32,
+    },
     /// Someone who may asked for it.
     Ended,
 }
@@ -159,7 +161,8 @@ mod tests {
         words[..4].copy_from_slice(&[14, u64::MAX, 6, 0x401010]);
         let all = lines("virtio-blk", Death::Fault(words), &names);
         let last = all.last().unwrap();
-        let start = "SERVER-FAULT {\"name\":\"virtio-blk\",\"cause\":\"page fault\",\"address\":\"0xffffffffffffffff\",\"error\":6,";
+        let start =
+            "SERVER-FAULT {\"name\":\"virtio-blk\",\"cause\":\"page fault\",\"address\":\"0xffffffffffffffff\",\"error\":6,";
         assert!(last.starts_with(start), "{last}");
         assert!(last.ends_with("\"symbol\":\"virtio_blk::device::read+0x10\",\"deaths\":2}"), "{last}");
         for register in REGISTERS {
@@ -174,8 +177,16 @@ mod tests {
     #[test]
     fn an_exit_and_a_silence_say_what_they_are() {
         let exit = lines("a\"b", Death::Exit(101), &[]);
-        assert_eq!(exit, ["SERVER-FAULT {\"name\":\"a\",\"cause\":\"exit\",\"code\":101,\"address\":\"none\",\"rip\":\"none\",\"deaths\":2}"]);
+        assert_eq!(
+            exit,
+            ["SERVER-FAULT {\"name\":\"a\",\"cause\":\"exit\",\"code\":101,\"address\":\"none\",\"rip\":\"none\",\"deaths\":2}"]
+        );
         let silent = lines("c", Death::Silent { ms: 5000 }, &[]);
-        assert_eq!(silent, ["SERVER-FAULT {\"name\":\"c\",\"cause\":\"not ready\",\"after_ms\":5000,\"address\":\"none\",\"rip\":\"none\",\"deaths\":2}"]);
+        assert_eq!(
+            silent,
+            [
+                "SERVER-FAULT {\"name\":\"c\",\"cause\":\"not ready\",\"after_ms\":5000,\"address\":\"none\",\"rip\":\"none\",\"deaths\":2}"
+            ]
+        );
     }
 }

@@ -98,7 +98,14 @@ impl<B: BlockRead, M: Buffer> Serve for Files<B, M> {
         Ok((number, size))
     }
 
-    fn read(&mut self, client: Badge, file: u32, offset_bytes: u64, length_bytes: u32, buffer_offset_bytes: u32) -> Result<u32, Error> {
+    fn read(
+        &mut self,
+        client: Badge,
+        file: u32,
+        offset_bytes: u64,
+        length_bytes: u32,
+        buffer_offset_bytes: u32,
+    ) -> Result<u32, Error> {
         let at = self.file(client, file)?;
         let (place, length) = (buffer_offset_bytes as usize, length_bytes as usize);
         let room = self.buffer(client)?.length_bytes();
@@ -128,7 +135,8 @@ impl<B: BlockRead, M: Buffer> Serve for Files<B, M> {
     fn list(&mut self, client: Badge, path: Text, first: u32) -> Result<(u32, u32), Error> {
         self.buffer(client)?;
         let directory = self.resolve(&path)?;
-        let (entries, next) = self.root()?.list(&directory, u64::from(first), LIST_ENTRIES).map_err(|error| report(path.as_str(), error))?;
+        let (entries, next) =
+            self.root()?.list(&directory, u64::from(first), LIST_ENTRIES).map_err(|error| report(path.as_str(), error))?;
         let mut used = 0;
         for entry in &entries {
             let room = self.scratch.get_mut(used..).ok_or(Error::OutOfRange)?;

@@ -46,7 +46,9 @@ impl<M: Medium> Serve for Slots<M> {
         let writes = read.set_attributes(&[change]).map_err(|error| report(&error, Error::Damaged))?;
         let disk = self.disk.as_mut().ok_or(Error::NoSlot)?;
         for write in &writes {
-            disk.write(write.lba, &write.bytes).and_then(|()| disk.flush()).map_err(|error| report(&error, Error::DeviceFailed))?;
+            disk.write(write.lba, &write.bytes)
+                .and_then(|()| disk.flush())
+                .map_err(|error| report(&error, Error::DeviceFailed))?;
         }
         self.state(client)
     }
@@ -120,7 +122,15 @@ mod tests {
             let slot = "5dfbf5f4-2848-4bac-aa5e-0d9a20b745a6";
             let attributes = ["-A1:set:49", "-A1:set:52", "-A2:set:48", "-A2:set:56"];
             let status = Command::new("sgdisk")
-                .args(["-a8", "-n1:40:239", &format!("-t1:{slot}"), "-c1:ROOT-A", "-n2:240:439", &format!("-t2:{slot}"), "-c2:ROOT-B"])
+                .args([
+                    "-a8",
+                    "-n1:40:239",
+                    &format!("-t1:{slot}"),
+                    "-c1:ROOT-A",
+                    "-n2:240:439",
+                    &format!("-t2:{slot}"),
+                    "-c2:ROOT-B",
+                ])
                 .args(attributes)
                 .arg(&path)
                 .env("PATH", std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin")

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! What a fault handler hears: cause, address, where. The faulting threads are this program's own.
 
-use alloc::string::String;
 use crate::report::{Found, Test, equal, must, that};
 use abi::fault::{Cause, label};
+use alloc::string::String;
 use ipc::Message;
 use rt::provoke;
 use rt::thread::spawn;

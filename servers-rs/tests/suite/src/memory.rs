@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Mapping, W^X, physical addresses, and a page that must stay as it was.
 
-use alloc::string::String;
 use crate::report::{Found, Test, equal, must, that};
+use alloc::string::String;
 use rt::memory::{Private, Shared};
 use sys::{AddressSpace, Capability, Error, Memory, PAGE_BYTES, Pool, Rights, start};
 

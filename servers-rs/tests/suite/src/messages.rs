@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Calls between two threads of this program: words, badges, capabilities that travel, replies kept for later.
 
-use alloc::string::String;
 use crate::report::{Found, Test, equal, must, that};
+use alloc::string::String;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use ipc::Message;
 use rt::channel::{put, take};
@@ -21,7 +21,10 @@ pub const TESTS: &[Test] = &[
     Test { promise: "a call brings its words and its badge, and the reply its own", run: echo },
     Test { promise: "64 words travel through the buffer unchanged", run: long },
     Test { promise: "a capability travels with no more rights than were sent", run: transfer },
-    Test { promise: "a capability without the copy right, or through an endpoint without the transfer right, does not travel", run: no_transfer },
+    Test {
+        promise: "a capability without the copy right, or through an endpoint without the transfer right, does not travel",
+        run: no_transfer,
+    },
     Test { promise: "a tag that claims too much is refused", run: bad_tag },
     Test { promise: "a reply that was kept is used once, later", run: kept_reply },
     Test { promise: "a caller whose server is destroyed hears that it is gone", run: server_gone },

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Handles, rights, revocation, notifications, time, pools.
 
-use alloc::string::String;
 use crate::report::{Found, Test, equal, must, that};
 use abi::op::Op;
+use alloc::string::String;
 use rt::clock::now_ns;
 use sys::{Capability, Endpoint, Error, FOREVER, Handle, Kind, Notification, POLL, Pool, Rights, Table, start};
 
@@ -189,7 +189,9 @@ fn not_own_pool() -> Found {
     equal(rt::child::destroy_pool(POOL).err(), Some(Error::BadState))
 }
 fn no_devices() -> Found {
-    for kind in [Kind::PortRange, Kind::DeviceRange, Kind::Interrupt, Kind::InterruptControl, Kind::Power, Kind::Null, Kind::Reply] {
+    for kind in
+        [Kind::PortRange, Kind::DeviceRange, Kind::Interrupt, Kind::InterruptControl, Kind::Power, Kind::Null, Kind::Reply]
+    {
         equal(POOL.create_any(kind as u64, 0, 0).err(), Some(Error::BadArgument))?;
     }
     equal(POOL.create_any(99, 0, 0).err(), Some(Error::BadArgument))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! What a client sees of a server that dies, and what the process server does about it. The partner is `tests/assistant`.
 
-use alloc::string::String;
 use crate::report::{Found, Test, equal, must, that};
+use alloc::string::String;
 use api_assistant::{Client, Error};
 use ipc::{Text, Transport};
 use rt::channel::Channel;

@@ -27,7 +27,9 @@ pub fn bundle(input: &Input, read: &dyn Fn(&str) -> Result<Vec<u8>, Failure>) ->
         let mut placed = Placed { program: None, symbols: None };
         if let Some(path) = said.elf.as_ref().filter(|_| said.from == "bundle") {
             let file = read(path)?;
-            let small = strip(&file).map_err(|fault| Failure::Input(format!("components.{}: program {}: {path}: {fault}", said.name, said.program)))?;
+            let small = strip(&file).map_err(|fault| {
+                Failure::Input(format!("components.{}: program {}: {path}: {fault}", said.name, said.program))
+            })?;
             fits(said, &small)?;
             placed.program = Some(builder.add(&small));
             placed.symbols = dev.then(|| builder.add(&table(&file)));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! `bundle.json`, as `docs/architecture/contracts.adoc` has it. Unknown fields are refused.
 
-use manifest::component::{Kind, Then};
 use manifest::Profile;
+use manifest::component::{Kind, Then};
 use serde::{Deserialize, Deserializer};
 
 #[derive(Debug, Deserialize)]

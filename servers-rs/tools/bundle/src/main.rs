@@ -50,8 +50,7 @@ fn main() -> ExitCode {
 
 fn build(description: &str, output: &str) -> Result<serde_json::Value, Failure> {
     let text = read(description)?;
-    let input: input::Input =
-        serde_json::from_slice(&text).map_err(|e| Failure::Input(format!("{description}: {e}")))?;
+    let input: input::Input = serde_json::from_slice(&text).map_err(|e| Failure::Input(format!("{description}: {e}")))?;
     let problems = check::problems(&input);
     if !problems.is_empty() {
         return Err(Failure::Input(format!("{description}:\n  {}", problems.join("\n  "))));

@@ -114,14 +114,30 @@ fn each_mistake_is_refused_by_name() {
     refused("wrong-type", |d, _| d["components"][1]["memory"] = json!("1MiB"), &["invalid type: string"]);
     refused("wrong-profile", |d, _| d["profile"] = json!("test"), &["found \"test\"", "allowed are: dev, prod"]);
     refused("wrong-level", |d, _| d["components"][1]["log_level"] = json!("loud"), &["unknown variant `loud`", "warning"]);
-    refused("odd-memory", |d, _| d["components"][1]["memory"] = json!(1_000_000), &["components.uart.memory: 1000000 is not a multiple"]);
+    refused(
+        "odd-memory",
+        |d, _| d["components"][1]["memory"] = json!(1_000_000),
+        &["components.uart.memory: 1000000 is not a multiple"],
+    );
     refused("small-memory", |d, _| d["components"][1]["memory"] = json!(65536), &["components.uart.memory"]);
-    refused("budget-over-period", |d, _| d["components"][1]["budget_us"] = json!(5), &["components.uart.budget_us: 5 is above period_us 0"]);
+    refused(
+        "budget-over-period",
+        |d, _| d["components"][1]["budget_us"] = json!(5),
+        &["components.uart.budget_us: 5 is above period_us 0"],
+    );
     refused("no-elf", |d, _| drop(d["components"][1].as_object_mut().unwrap().remove("elf")), &["components.uart.elf: missing"]);
     refused("bad-from", |d, _| d["components"][1]["from"] = json!("moon"), &["found \"moon\"", "root:/<path>"]);
     refused("process-from-root", |d, _| d["components"][0]["from"] = json!("root:/programs/p"), &["comes from the bundle"]);
-    refused("no-reason", |d, _| d["components"][1]["io_ports"][0]["because"] = json!(" "), &["components.uart: a grant without a because"]);
-    refused("ports-backwards", |d, _| d["components"][1]["io_ports"][0]["last"] = json!(1), &["components.uart.io_ports: 1016 is after 1"]);
+    refused(
+        "no-reason",
+        |d, _| d["components"][1]["io_ports"][0]["because"] = json!(" "),
+        &["components.uart: a grant without a because"],
+    );
+    refused(
+        "ports-backwards",
+        |d, _| d["components"][1]["io_ports"][0]["last"] = json!(1),
+        &["components.uart.io_ports: 1016 is after 1"],
+    );
     refused("no-process", |d, _| drop(d["components"].as_array_mut().unwrap().remove(0)), &["there is no \"process\""]);
     refused("not-ordered", |d, _| d["order"] = json!([]), &["order: \"uart\" is missing"]);
     refused("ordered-twice", |d, _| d["order"] = json!(["uart", "uart"]), &["\"uart\" stands twice"]);
@@ -141,7 +157,11 @@ fn programs_that_cannot_run_are_refused_by_their_fault() {
     refused("program-writable-code", put("uart", elf(7)), &["components.uart", "writable and executable"]);
     refused("program-no-entry", put("uart", elf(4)), &["components.uart", "entry point 0x400000 is in no executable segment"]);
     refused("program-no-elf", put("uart", b"#!/bin/sh\n".to_vec()), &["components.uart", "not a 64-bit little-endian ELF file"]);
-    refused("program-too-large", |d, _| d["components"][1]["heap"] = json!(978_944), &["components.uart.memory", "program, stack and heap take"]);
+    refused(
+        "program-too-large",
+        |d, _| d["components"][1]["heap"] = json!(978_944),
+        &["components.uart.memory", "program, stack and heap take"],
+    );
 }
 
 #[test]
