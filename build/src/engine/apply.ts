@@ -174,6 +174,7 @@ class Run {
       await this.#digests.known(path, sha256);
       records.push({ path: relative(this.#options.root, path), sha256, sizeBytes: size });
     }
+    for (const [path, sha256] of work.renamed) await this.#digests.known(path, sha256);
     return records;
   }
 }
@@ -181,6 +182,7 @@ class Run {
 /** What a running step is given. */
 class Work {
   readonly digests = new Map<string, string>();
+  readonly renamed = new Map<string, string>();
   readonly #scratch: string[] = [];
   readonly context: StepContext;
 
@@ -194,6 +196,7 @@ class Work {
         return partialName(output);
       },
       digested: (output, sha256) => void this.digests.set(output, sha256),
+      stillIs: (path, sha256) => void this.renamed.set(path, sha256),
       scratch: async () => {
         const folder = await mkdtemp(join(dirname(step.outputs[0] ?? logFile), '.scratch-'));
         this.#scratch.push(folder);

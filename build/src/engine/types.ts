@@ -37,6 +37,8 @@ export interface StepContext {
   temporary(output: string): string;
   /** For an output that was hashed while it was written: spares reading it again. */
   digested(output: string, sha256: string): void;
+  /** For a file of another step that got a second name here: its times changed, its contents did not. */
+  stillIs(path: string, sha256: string): void;
   /** A fresh empty folder for scratch files; removed after the step. */
   scratch(): Promise<string>;
   /** Where the step's long output goes: `out/<profile>/.log/<step>.log`. */

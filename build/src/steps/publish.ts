@@ -50,7 +50,9 @@ export function publishStep(build: Build, formatNames: readonly string[]): Step 
       for (const [n, path] of disks.entries()) {
         const name = versioned[n] ?? '';
         await link(path, context.temporary(name));
-        context.digested(name, files[basename(path)]?.sha256 ?? '');
+        const sha256 = files[basename(path)]?.sha256 ?? '';
+        context.digested(name, sha256);
+        context.stillIs(path, sha256);
         // A second name of the same file cannot be moved over a first one: rename(2) would do nothing and leave both.
         if (await sameFile(path, name)) await rm(name);
       }
