@@ -3,7 +3,7 @@
 import { basename, relative, resolve } from 'node:path';
 import { planSteps } from '../engine/apply.ts';
 import { State } from '../engine/state.ts';
-import type { PlannedStep } from '../engine/types.ts';
+import type { PlannedStep, StepRecord } from '../engine/types.ts';
 import { UserError } from '../errors.ts';
 import { nearest } from '../near.ts';
 import { engineOptions, prepareBuild } from '../steps/build.ts';
@@ -32,7 +32,8 @@ or a file of out/ (flatracoon-os.raw, out/dev/kernel.elf).
     const build = await prepareBuild({ root, profile, release: false, signal });
     const plan = await planSteps(engineOptions(build, log, signal), allSteps(build));
     const found = find(plan.steps, wanted);
-    const record = await new State(build.outDir).read(found.step.name);
+    const state = new State(build.outDir);
+    const record = await state.read(found.step.name);
     if (context.json) {
       log.event('why', { step: found.step.name, verdict: found.verdict, last: record ?? null });
       return undefined;
@@ -42,15 +43,29 @@ or a file of out/ (flatracoon-os.raw, out/dev/kernel.elf).
     );
     if (record === undefined) context.print('last time  it has not been finished here yet');
     else {
-      const reasons = record.reasons.length > 0 ? record.reasons : ['a step before it made something else'];
       context.print(`last time  ${record.endedAt}, ${roughDuration(record.durationMs)}, because`);
-      for (const reason of reasons) context.print(`             ${reason}`);
+      for (const line of await causes(state, record, new Set())) context.print(`             ${line}`);
     }
     context.print(`now        ${verdictWord(found)}: ${verdictWhy(found)}`);
     for (const line of chain(plan.steps, found)) context.print(`             ${line}`);
     return undefined;
   },
 };
+
+/** The reasons of a step's last run; a step before it that changed is followed to its own reasons, down to the source. */
+async function causes(state: State, record: StepRecord, seen: Set<string>): Promise<string[]> {
+  const reasons = record.reasons.length > 0 ? record.reasons : ['a step before it made something else'];
+  const lines: string[] = [];
+  for (const reason of reasons) {
+    lines.push(reason);
+    const name = /^step (\S+) changed$/.exec(reason)?.[1];
+    const before = name === undefined || seen.has(name) ? undefined : await state.read(name);
+    if (name === undefined || before === undefined) continue;
+    seen.add(name);
+    lines.push(...(await causes(state, before, seen)).map((line) => `  ${line}`));
+  }
+  return lines;
+}
 
 function find(steps: readonly PlannedStep[], wanted: string): PlannedStep {
   const path = resolve(wanted);
