@@ -116,7 +116,7 @@ async function linkedInterfaces(root: string, resolved: Resolved): Promise<Reado
 }
 
 async function cached(root: string, files: ReadonlyMap<string, string>, make: () => Promise<RawConfig>): Promise<RawConfig> {
-  const hash = createHash('sha256').update(`2 ${nickelVersion(root)}\0`);
+  const hash = createHash('sha256').update(`3 ${nickelVersion(root)}\0`);
   for (const [path, text] of files) hash.update(`${path}\0${text}\0`);
   const key = hash.digest('hex');
   const file = join(root, 'out/.cache/config', `${key}.json`);

@@ -72,7 +72,7 @@ const rawConfig = z.strictObject({
       start: z.string().optional(),
       content: z.enum(['fat', 'slot', 'empty']),
       slot: z.enum(['A', 'B']).optional(),
-      state: z.strictObject({ priority: z.int(), tries: z.int(), successful: z.boolean() }).optional(),
+      state: z.strictObject({ priority: z.int(), successful: z.boolean() }).optional(),
     }),
   ),
   variants: z.record(

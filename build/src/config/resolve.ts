@@ -21,7 +21,7 @@ export function resolveConfig(raw: RawConfig): Resolved {
     kernel: { ...kernel, timer_slice_us: us(timer_slice), reserve_bytes: bytes(reserve) },
     components: Object.entries(raw.servers.components).map(([name, one]) => component(name, one)),
     update: update(raw.update),
-    partitions: Object.entries(raw.partitions).map(([file, one]) => partition(file, one)),
+    partitions: Object.entries(raw.partitions).map(([file, one]) => partition(file, one, raw.update.tries)),
     variants: Object.entries(raw.variants).map(([file, { disk, ...rest }]) => ({
       name: file.replace(/\.ncl$/, ''),
       ...rest,
@@ -61,7 +61,7 @@ function update(raw: RawConfig['update']): Update {
   return { channel, rollback_index, tries, confirm_within_ms: ms(confirm_within), signing: { ...given, where } };
 }
 
-function partition(file: string, raw: RawConfig['partitions'][string]): ResolvedPartition {
+function partition(file: string, raw: RawConfig['partitions'][string], tries: number): ResolvedPartition {
   const [, order = '0', name = file] = /^(\d\d)-(.*)\.ncl$/.exec(file) ?? [];
   return {
     order: Number(order),
@@ -73,7 +73,7 @@ function partition(file: string, raw: RawConfig['partitions'][string]): Resolved
     ...(raw.start === undefined ? {} : { start_bytes: bytes(raw.start) }),
     content: raw.content,
     ...(raw.slot === undefined ? {} : { slot: raw.slot }),
-    ...(raw.state === undefined ? {} : { slot_state: raw.state }),
+    ...(raw.state === undefined ? {} : { slot_state: { ...raw.state, tries } }),
     where: `images/partitions/${file}`,
   };
 }
