@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // The images that tests boot: as the build left them in out/, or with both slots filled. Made once, used through overlays.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { artifactsOf, Disk, type Profile } from '../../build/src/testing.ts';
 import { root } from './root.ts';
@@ -26,17 +26,25 @@ const making = new Map<string, Promise<Image>>();
 
 export async function imageForTests(kind: TestImage, profile: Profile): Promise<Image> {
   const built = existing(artifactsOf(root, profile).image, profile);
-  if (kind === 'fresh') return { path: built, format: 'raw' };
   const version = `${profile}-${Math.round(statSync(built).mtimeMs)}`;
-  const known = making.get(version) ?? bothSlots(built, version);
+  const fixed = pinned(built, version);
+  if (kind === 'fresh') return { path: fixed, format: 'raw' };
+  const known = making.get(version) ?? bothSlots(fixed, version);
   making.set(version, known);
   return known;
+}
+
+/** The built image under a second name: a build that runs meanwhile replaces the first name, and overlays stay whole. */
+function pinned(built: string, version: string): string {
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, `${version}.raw`);
+  if (!existsSync(path)) linkSync(built, path);
+  return path;
 }
 
 async function bothSlots(built: string, version: string): Promise<Image> {
   const path = join(folder, `both-slots-${version}.qcow2`);
   if (!existsSync(path)) {
-    mkdirSync(folder, { recursive: true });
     const unfinished = `both-slots-${version}-${process.pid}`;
     const disk = await Disk.over({ path: built, format: 'raw' }, folder, unfinished);
     await disk.copySlot('A', 'B');
