@@ -68,8 +68,11 @@ export async function diskSize(disk: string, format: DiskFormat): Promise<number
 export async function readDisk(disk: string, format: DiskFormat, offsetBytes: number, lengthBytes: number): Promise<Buffer> {
   const out = `${disk}.read-${unique()}`;
   try {
-    const place = [`skip=${offsetBytes / 512}`, `count=${(offsetBytes + lengthBytes) / 512}`];
-    await run('qemu-img', ['dd', '-f', format, '-O', 'raw', 'bs=512', ...place, `if=${disk}`, `of=${out}`]);
+    // Block by block is how it copies: a whole partition in sectors takes ten seconds.
+    let block = 1 << 20;
+    while (offsetBytes % block !== 0 || lengthBytes % block !== 0) block /= 2;
+    const place = [`bs=${block}`, `skip=${offsetBytes / block}`, `count=${(offsetBytes + lengthBytes) / block}`];
+    await run('qemu-img', ['dd', '-f', format, '-O', 'raw', ...place, `if=${disk}`, `of=${out}`]);
     return (await readFile(out)).subarray(0, lengthBytes);
   } finally {
     await rm(out, { force: true });
