@@ -42,7 +42,7 @@ export function testParts(context: PartsContext): Part[] {
     vitest('unit', 'default'),
     cargo('kernel', 'kernel-rs'),
     cargo('loader', 'kernel-rs/boot', '--lib'),
-    cargo('servers', 'servers-rs'),
+    cargo('servers', 'servers-rs', '--workspace'),
     own('build-dev'),
     own('build-prod'),
     vitest('system', 'verbose'),
