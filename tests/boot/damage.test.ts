@@ -5,6 +5,7 @@ import { beforeAll, describe, expect } from 'vitest';
 import { Disk } from '../../build/src/testing.ts';
 import { boots, it, soon } from '../support/computer.ts';
 import { imageForTests } from '../support/image.ts';
+import { samples } from '../support/samples.ts';
 import { type SlotRegions, slotRegions } from '../support/slot-regions.ts';
 
 const program = 'programs/hello';
@@ -27,9 +28,11 @@ const refusals: readonly (readonly [string, string, (regions: SlotRegions) => nu
 ];
 
 describe.concurrent('one flipped bit', () => {
-  it.for(refusals)('in %s: slot A is refused by the check %s and slot B comes up', async ([, check, where], { computer }) => {
+  const cases = samples([5, 0, 1, 2, 3, 4, 6, 7], 1).flatMap((bit) => refusals.map((one) => [...one, bit] as const));
+
+  it.for(cases)('in %s: slot A is refused by the check %s and slot B comes up', async ([, check, where, bit], { computer }) => {
     const node = await computer({ image: 'both' });
-    await node.disk.flipBit(where(regions), 5);
+    await node.disk.flipBit(where(regions), bit);
     const machine = await node.start({ expected: ['slot-refused', 'verity-mismatch'] });
     await machine.console.waitFor(new RegExp(`^loader: refused slot=A check=${check} detail=".+"`), boots);
     await machine.console.waitFor(/^loader: boot slot=B /, soon);
