@@ -5,12 +5,14 @@ import type { Profile } from '../config/types.ts';
 import { applySteps } from '../engine/apply.ts';
 import { type Build, engineOptions, prepareBuild } from '../steps/build.ts';
 import { allSteps } from '../steps/index.ts';
+import { requireTools } from '../toolchain/requirements.ts';
 import { roughDuration } from '../units.ts';
 import type { CommandContext } from './command.ts';
 
 export async function buildImage(context: CommandContext, profile: Profile, release = false): Promise<Build> {
   const { root, log, signal } = context;
   const started = performance.now();
+  await requireTools('build');
   const build = await prepareBuild({ root, profile, release, signal });
   if (build.keys.made) log.info('made development keys for you; `just keys` says where');
   const { ran } = await applySteps(engineOptions(build, log, signal), allSteps(build));

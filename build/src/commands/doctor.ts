@@ -7,9 +7,9 @@ import { availableParallelism, freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { keyFolder } from '../keys/index.ts';
 import { findFirmware } from '../qemu/firmware.ts';
-import { versionOf } from '../toolchain/exec.ts';
 import { rustToolchain } from '../toolchain/host.ts';
 import { nickelVersion } from '../toolchain/nickel.ts';
+import { judge, type Tool, tools } from '../toolchain/requirements.ts';
 import { atLeast } from '../toolchain/version.ts';
 import { roughSize } from '../units.ts';
 import type { Command } from './command.ts';
@@ -22,34 +22,6 @@ interface Finding {
   /** What to do; empty when nothing is. */
   readonly mend: string;
 }
-
-interface Tool {
-  readonly program: string;
-  readonly debian: string;
-  readonly args?: readonly string[];
-  /** Older ones lack what we call. */
-  readonly least?: string;
-  /** Builds do without; tests or pictures need it. */
-  readonly for?: string;
-}
-
-const tools: readonly Tool[] = [
-  { program: 'git', debian: 'git', least: '2.30' },
-  { program: 'qemu-system-x86_64', debian: 'qemu-system-x86', least: '7.2' },
-  { program: 'qemu-img', debian: 'qemu-utils', least: '7.2' },
-  { program: 'mkfs.fat', debian: 'dosfstools', args: ['--help'], least: '4.2' },
-  { program: 'mcopy', debian: 'mtools', least: '4.0.27' },
-  { program: 'gcc', debian: 'gcc' },
-  { program: 'openssl', debian: 'openssl', args: ['version'], for: 'tests' },
-  { program: 'sgdisk', debian: 'gdisk', for: 'tests' },
-  { program: 'fsck.erofs', debian: 'erofs-utils', args: ['-V'], for: 'tests' },
-  { program: 'veritysetup', debian: 'cryptsetup-bin', for: 'tests' },
-  { program: 'ostree', debian: 'ostree', for: 'tests' },
-  { program: 'sbverify', debian: 'sbsigntool', for: 'tests' },
-  { program: 'swtpm', debian: 'swtpm', for: 'tests' },
-  { program: 'virt-xml-validate', debian: 'libvirt-clients', for: 'tests' },
-  { program: 'dot', debian: 'graphviz', args: ['-V'], for: '`just graph`' },
-];
 
 export const command: Command = {
   usage: '',
@@ -162,14 +134,10 @@ function keys(): Finding {
     : { name: 'development keys', found: 'none yet; the first build makes them', state: 'good', mend: '' };
 }
 
-async function tool({ program, debian, args, least, for: purpose }: Tool): Promise<Finding> {
-  const found = await versionOf(program, args);
-  const name = purpose === undefined ? program : `${program} (${purpose})`;
-  const mend = `scripts/bootstrap.sh, or apt-get install ${debian}`;
-  if (found === undefined) return { name, found: 'not installed', state: 'missing', mend };
-  if (least !== undefined && !atLeast(found, least))
-    return { name, found, state: 'too old', mend: `${least} or newer is needed: ${mend}` };
-  return { name, found, state: 'good', mend: '' };
+async function tool(one: Tool): Promise<Finding> {
+  const { state, found, mend } = await judge(one);
+  const name = one.for === 'build' || one.for === 'run' ? one.program : `${one.program} (${one.for})`;
+  return { name, found, state, mend };
 }
 
 function mark(one: Finding): string {

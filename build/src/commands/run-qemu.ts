@@ -12,6 +12,7 @@ import { startMachine } from '../qemu/start.ts';
 import { joinTerminal, leaveHelp } from '../qemu/terminal.ts';
 import { temporaryFolder } from '../qemu/workspace.ts';
 import { run } from '../toolchain/exec.ts';
+import { requireTools } from '../toolchain/requirements.ts';
 import { parseDurationUs, parseSize } from '../units.ts';
 import { type Command, type CommandContext, flag, text, type Values } from './command.ts';
 
@@ -51,6 +52,7 @@ ${leaveHelp}.
   },
   async run(context) {
     const options = parseOptions(context.values);
+    await requireTools('run');
     const build = options.build ? await buildFirst(options.profile, context) : 0;
     return build === 0 ? runQemu(options, context) : build;
   },
