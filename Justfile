@@ -70,7 +70,7 @@ ssh *args: bootstrap
 test *args: bootstrap
     @{{ orchestrate }} test "$@"
 
-# the long ones too: every power cut, every flipped bit, reproducible builds
+# all tests with every sample: all bits of a byte in each region of a slot, longer random runs
 [group('verify')]
 test-long *args: bootstrap
     @{{ orchestrate }} test-long "$@"
