@@ -3,10 +3,11 @@
 // Leaves out/test/junit.xml and logs; its last line is `N passed, N failed`. Which parts there are: `report/parts.ts`.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { lock } from '../engine/state.ts';
 import { UserError } from '../errors.ts';
 import { testParts } from '../report/parts.ts';
 import { junit, type Stage, summary, totals } from '../report/results.ts';
-import { runPart } from '../report/stages.ts';
+import { type Part, runPart } from '../report/stages.ts';
 import { cargoHost } from '../toolchain/host.ts';
 import { roughDuration } from '../units.ts';
 import type { Command, CommandContext } from './command.ts';
@@ -34,12 +35,30 @@ export async function runTests(context: CommandContext, how: { readonly long: bo
     context,
     all.map((part) => part.name),
   );
+  const say = (line: string) => void process.stdout.write(`${line}\n`);
+  const unlock = await lock(join(root, 'out'), signal, (pid) => say(`process ${pid} tests in this folder; waiting for it`));
+  try {
+    return await runParts(
+      all.filter((part) => wanted.has(part.name)),
+      { root, signal, say },
+    );
+  } finally {
+    await unlock();
+  }
+}
+
+interface Run {
+  readonly root: string;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+}
+
+async function runParts(parts: readonly Part[], { root, signal, say }: Run): Promise<number> {
   const out = join(root, 'out', 'test');
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   const stages: Stage[] = [];
-  const say = (line: string) => void process.stdout.write(`${line}\n`);
-  for (const part of all.filter((one) => wanted.has(one.name))) {
+  for (const part of parts) {
     say(`=== ${part.name}`);
     const stage = await runPart(part, { root, out, signal, say: (line) => say(`  ${line}`) });
     stages.push(stage);
