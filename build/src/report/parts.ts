@@ -14,7 +14,7 @@ export interface PartsContext {
   readonly long: boolean;
 }
 
-/** All parts. Those named `build-...` and `check` report no tests; the others do. */
+/** All parts. Those named `build-...` and `check` count as one test each; the others report theirs. */
 export function testParts(context: PartsContext): Part[] {
   const { root } = context;
   const own = (verb: string): Part => {

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { Interrupted } from '../errors.ts';
 import { type RunResult, run } from '../toolchain/exec.ts';
 import { CargoReport } from './cargo.ts';
-import { brokenStage, type Stage, type TestResult } from './results.ts';
+import { brokenStage, type Stage, type TestResult, wholeStage } from './results.ts';
 import { readVitestReport } from './vitest.ts';
 
 export interface StageContext {
@@ -51,7 +51,7 @@ export async function runPart(part: Part, context: StageContext): Promise<Stage>
   const durationMs = performance.now() - started;
   const broken = (why: string): Stage => brokenStage(part.name, durationMs, [why, ...tail, `log: ${log}`].join('\n'));
   if (problem !== undefined) return broken(problem);
-  if (part.reads === 'nothing') return code === 0 ? { name: part.name, durationMs, results: [] } : broken(`ended with ${code}`);
+  if (part.reads === 'nothing') return code === 0 ? wholeStage(part.name, durationMs) : broken(`ended with ${code}`);
   let results: TestResult[];
   try {
     results = part.reads === 'cargo' ? cargo.results() : readVitestReport(readFileSync(report, 'utf8'), context.root);
