@@ -147,7 +147,10 @@ impl Kernel {
         }
         if self.cpus[cpu].current == Some(thread) {
             self.cpus[cpu].current = None;
+            machine::forget_user();
         }
+        let freed = self.threads.get_mut(thread).map_or(0, |t| t.user.release(&mut self.frames));
+        self.refund(pool, freed);
         self.remove(pool, thread);
         true
     }

@@ -24,7 +24,7 @@ use abi::error::Error;
 use alarm::Alarms;
 use machine::memory::{Array, Frames, Ref, Slabs, Store};
 use machine::registers::{Registers, SYSCALL, SYSCALL_BYTES};
-use machine::{Event, MAX_CPUS, Next};
+use machine::{DEVICE_NOT_AVAILABLE, Event, MAX_CPUS, Next};
 use objects::{Endpoint, Interrupt, Mapping, Memory, Notification, Pool, Space, Table, Thread};
 use queue::Queue;
 pub use root::{Start, start};
@@ -164,6 +164,7 @@ impl Kernel {
         }
         match (event, running) {
             (Event::Syscall, Some(thread)) => self.system_call(cpu, thread),
+            (Event::Fault { vector: DEVICE_NOT_AVAILABLE, .. }, Some(thread)) if self.begin_vector(thread) => {}
             (Event::Fault { vector, error, address }, Some(thread)) => {
                 self.thread_faults(cpu, thread, fault::Fault { vector, error, address })
             }

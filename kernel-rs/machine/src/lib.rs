@@ -8,6 +8,7 @@
 
 pub mod acpi;
 pub mod command_line;
+pub mod context;
 pub mod memory;
 pub mod registers;
 
@@ -23,6 +24,9 @@ pub use x86_64::*;
 
 /// Most CPUs that the kernel can run on.
 pub const MAX_CPUS: usize = 64;
+
+/// Vector of the fault on the first use of vector registers (SDM volume 3, table 6-1).
+pub const DEVICE_NOT_AVAILABLE: u8 = 7;
 
 /// Why the kernel was entered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -83,35 +83,6 @@ impl Registers {
     }
 }
 
-/// What of a thread stays in the CPU while the kernel runs: floating point and segment bases.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(16))]
-pub struct UserState {
-    /// As FXSAVE64 writes it (SDM volume 1, 10.5.1).
-    pub fpu: [u8; 512],
-    pub fs_base: u64,
-    pub gs_base: u64,
-}
-
-impl UserState {
-    /// All exceptions masked, round to nearest, empty stack: what a System V program expects.
-    pub const fn new() -> UserState {
-        let mut fpu = [0; 512];
-        // FCW = 0x037f at 0, MXCSR = 0x1f80 at 24.
-        fpu[0] = 0x7f;
-        fpu[1] = 0x03;
-        fpu[24] = 0x80;
-        fpu[25] = 0x1f;
-        UserState { fpu, fs_base: 0, gs_base: 0 }
-    }
-}
-
-impl Default for UserState {
-    fn default() -> UserState {
-        UserState::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

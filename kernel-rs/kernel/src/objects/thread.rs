@@ -16,8 +16,9 @@ use crate::invoke::{Call, Done, Flow, at};
 use abi::boot_info::USER_END;
 use abi::error::Error;
 use abi::right::{Kind, Rights};
+use machine::context::{Context, UserState};
 use machine::memory::Ref;
-use machine::registers::{Registers, UserState};
+use machine::registers::Registers;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
@@ -110,7 +111,7 @@ impl Thread {
     pub fn new(pool: Ref<Pool>) -> Thread {
         Thread {
             registers: Registers::default(),
-            user: UserState::new(),
+            user: UserState::default(),
             pool,
             name: [0; 8],
             state: State::Inactive,
@@ -229,7 +230,7 @@ impl Kernel {
             return Err(Error::BadState.into());
         }
         t.registers = Registers::start(rip, rsp, argument);
-        t.user = UserState::new();
+        t.user.restart();
         t.progress = 0;
         self.wake(call.cpu, thread);
         Ok(Flow::NOTHING)
@@ -313,6 +314,30 @@ impl Kernel {
         self.get_mut(call.thread)?.user.fs_base = address;
         machine::set_fs_base(address);
         Ok(Flow::NOTHING)
+    }
+
+    /// The running thread touched a vector register for the first time: from now on it has them, and its pool pays for
+    /// their place. `false`: it has them already, or the pool cannot pay; the fault stands.
+    pub(crate) fn begin_vector(&mut self, thread: Ref<Thread>) -> bool {
+        self.has_context(thread).is_ok_and(|()| {
+            let Some(t) = self.threads.get_mut(thread).filter(|t| !t.user.uses_vector()) else { return false };
+            machine::begin_vector(&mut t.user);
+            true
+        })
+    }
+
+    /// Sees to it that a thread has a context, paid by its pool.
+    pub(crate) fn has_context(&mut self, thread: Ref<Thread>) -> Result<(), Error> {
+        let t = self.get(thread)?;
+        if t.user.context.is_some() {
+            return Ok(());
+        }
+        let pool = t.pool;
+        self.charge(pool, 1)?;
+        // The charge promised the frame.
+        let context = Context::new(&mut self.frames).ok_or(Error::NoQuota)?;
+        self.get_mut(thread)?.user.context = Some(context);
+        Ok(())
     }
 
     /// `Op::Yield`.

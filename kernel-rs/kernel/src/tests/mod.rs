@@ -14,6 +14,7 @@ mod pools;
 mod schedule;
 mod tables;
 mod threads;
+mod vector;
 
 use crate::{Kernel, Start, start};
 use abi::boot_info::{BootInfo, Framebuffer, MAGIC, MAX_RANGES, Range};

@@ -2,8 +2,8 @@
 //! The machine as an ordinary thread sees it, for tests: time stands still until a test moves it, devices record what
 //! is asked of them. One machine per test thread. Same functions as `x86_64`.
 
+use crate::context::UserState;
 use crate::memory::{Frames, PageTable};
-use crate::registers::UserState;
 use core::fmt::Arguments;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -83,6 +83,14 @@ pub fn save_user(_: &mut UserState) {}
 pub fn load_user(_: &UserState) {}
 
 pub fn switch_user(_: &mut UserState, _: &UserState) {}
+
+pub fn begin_vector(state: &mut UserState) {
+    if let Some(context) = &mut state.context {
+        context.block_mut().uses_vector = true;
+    }
+}
+
+pub fn forget_user() {}
 
 /// Whether user memory is reachable on this CPU: not after the space was destroyed.
 pub fn has_user_space() -> bool {

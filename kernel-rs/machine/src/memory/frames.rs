@@ -33,6 +33,7 @@ const FREE: u32 = 2;
 const USER: u32 = 3;
 pub(super) const PAGE_TABLE: u32 = 4;
 pub(super) const ARRAY: u32 = 5;
+pub(crate) const CONTEXT: u32 = 6;
 const FIRST_STORE: u32 = 16;
 
 /// Reaches frames by number. Copies of it are what stores and arrays keep.
@@ -70,7 +71,7 @@ impl View {
     }
 
     /// First byte of a frame. A frame without a record is refused: it panics.
-    pub(super) fn pointer(&self, frame: u32) -> *mut u8 {
+    pub(crate) fn pointer(&self, frame: u32) -> *mut u8 {
         assert!(frame < self.count, "frame {frame} is not RAM");
         // SAFETY: 1. `base` maps all frames below `count` in a row (`Frames::new`).
         unsafe { self.base.add(frame as usize * FRAME_BYTES) }
@@ -209,14 +210,14 @@ impl Frames {
     }
 
     /// A zeroed frame with that tag.
-    pub(super) fn take(&mut self, tag: u32) -> Option<u32> {
+    pub(crate) fn take(&mut self, tag: u32) -> Option<u32> {
         let frame = self.find()?;
         self.claim(frame, tag);
         Some(frame)
     }
 
     /// Takes a frame back from the owner of `tag`, who has no reference into it any more.
-    pub(super) fn give(&mut self, frame: u32, tag: u32) {
+    pub(crate) fn give(&mut self, frame: u32, tag: u32) {
         assert!(self.view.has_tag(frame, tag), "frame {frame} given back by someone who does not own it");
         self.set_tag(frame, FREE);
         self.bitmap[frame as usize / 64] |= 1 << (frame % 64);

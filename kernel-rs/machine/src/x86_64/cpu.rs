@@ -3,7 +3,6 @@
 //!
 //! Features are probed on the first CPU; every other one must have the same (they do, or firmware is broken).
 
-use crate::registers::UserState;
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -119,14 +118,13 @@ pub fn timestamp() -> u64 {
 
 /// Turns on, on this CPU, the protections that the kernel relies on. Runs before the kernel's page tables are loaded.
 pub fn protect() {
-    // CR0: monitor coprocessor, native FPU errors, write protection; no emulation, no lazy FPU, caches on.
+    // CR0: monitor coprocessor, native FPU errors, write protection; no emulation, caches on.
     const SET: u64 = 1 << 1 | 1 << 5 | 1 << 16;
     const CLEAR: u64 = 1 << 2 | 1 << 3 | 1 << 29 | 1 << 30;
     let (mut cr0, mut cr4): (u64, u64);
     let has = |f| features().has(f);
     // SAFETY: 1. NX, write protection, SMEP, SMAP and UMIP only forbid more; 2. each bit of CR4 is set if CPUID has it;
-    // 3. FXSAVE and FSGSBASE concern user state, which `save_user` and `load_user` keep per thread; 4. PGE off: CR3
-    // writes flush all; 5. OSXSAVE off: user code sees no AVX, whose state we would not save.
+    // 3. FXSAVE and FSGSBASE concern user state, which `user_state` keeps per thread; 4. PGE off: CR3 writes flush all.
     unsafe {
         write_msr(EFER, read_msr(EFER) | EFER_SYSCALL | EFER_NO_EXECUTE);
         asm!("mov {}, cr0", out(reg) cr0, options(nomem, nostack));
@@ -142,51 +140,8 @@ pub fn protect() {
             }
         }
         asm!("mov cr4, {}", in(reg) cr4, options(nostack));
-        asm!("clts", options(nostack));
     }
-}
-
-/// Takes what the running thread has in the CPU.
-#[inline(always)]
-pub fn save_user(state: &mut UserState) {
-    // SAFETY: 1. `fpu` is 512 bytes at a multiple of 16; 2. between the two swapgs nothing uses GS (one asm block,
-    // interrupts off; an NMI does not use it); 3. FSGSBASE was probed.
-    unsafe {
-        asm!("fxsave64 [{}]", in(reg) state.fpu.as_mut_ptr(), options(nostack, preserves_flags));
-        if features().has(Features::FSGSBASE) {
-            asm!("rdfsbase {}", "swapgs", "rdgsbase {}", "swapgs", out(reg) state.fs_base, out(reg) state.gs_base, options(nostack, preserves_flags));
-        }
-    }
-}
-
-/// Puts a thread's state into the CPU. The bases are canonical: they came from the CPU or were checked.
-#[inline(always)]
-pub fn load_user(state: &UserState) {
-    // SAFETY: 1. `fpu` was written by FXSAVE or is the initial image, so no reserved bit of MXCSR is set; 2. as
-    // `save_user`; 3. without FSGSBASE user code cannot change the bases, and they are user addresses.
-    unsafe {
-        asm!("fxrstor64 [{}]", in(reg) state.fpu.as_ptr(), options(nostack, preserves_flags));
-        if features().has(Features::FSGSBASE) {
-            asm!("wrfsbase {}", "swapgs", "wrgsbase {}", "swapgs", in(reg) state.fs_base, in(reg) state.gs_base, options(nostack, preserves_flags));
-        } else {
-            write_msr(FS_BASE, state.fs_base);
-            write_msr(KERNEL_GS_BASE, state.gs_base);
-        }
-    }
-}
-
-/// From one thread's state to another's.
-#[inline]
-pub fn switch_user(from: &mut UserState, to: &UserState) {
-    save_user(from);
-    load_user(to);
-}
-
-/// Sets FS base of the running thread to a user address.
-pub fn set_fs_base(address: u64) {
-    assert!(address < abi::boot_info::USER_END);
-    // SAFETY: 1. a canonical address (asserted); the kernel does not use FS.
-    unsafe { write_msr(FS_BASE, address) };
+    super::user_state::init();
 }
 
 /// Stops this CPU for ever.

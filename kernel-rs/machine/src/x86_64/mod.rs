@@ -16,16 +16,17 @@ mod ports;
 mod pvh;
 mod smp;
 mod tables;
+mod user_state;
 
 pub use crate::acpi::Acpi;
 pub use apic::{FIRST_VECTOR, Trigger, VECTORS, mask_gsi, msi, route_gsi};
 pub use boot::{Boot, Settings, boot, pvh_boot_info};
 pub use clock::{now_ns, set_timer};
 pub use console::{enable as enable_console, print};
-pub use cpu::{load_user, save_user, set_fs_base, switch_user};
 pub use entry::{Handler, SystemCall, run};
 pub use fatal::{panic, set_symbols};
 pub(crate) use kernel_space::kernel_root_entry;
 pub use per_cpu::{KernelLock, activate, activate_kernel, has_user_space, kick};
 pub(crate) use per_cpu::{flush, retire};
 pub use ports::{Power, Width, device_is_kernels, port_in, port_is_kernels, port_out, power};
+pub use user_state::{begin_vector, forget_user, load_user, save_user, set_fs_base, switch_user};

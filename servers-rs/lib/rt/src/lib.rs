@@ -10,7 +10,7 @@
 //! | [`child`] | another program: loaded, given its capabilities, started, destroyed (root and process only) |
 //! | [`thread`], [`sync`] | a further thread in this program, and what the two share |
 //! | [`clock`] | time |
-//! | [`provoke`] | faults on purpose, for test programs |
+//! | [`provoke`], [`vector`] | faults on purpose and vector registers by hand, for test programs |
 //!
 //! It adds no policy: what a program may do is what its manifest entry says.
 #![no_std]
@@ -32,6 +32,7 @@ pub mod provoke;
 pub mod start;
 pub mod sync;
 pub mod thread;
+pub mod vector;
 
 pub use ipc;
 pub use manifest;

@@ -31,7 +31,6 @@ pub const TESTS: &[Test] = &[
     Test { promise: "a caller waiting at an endpoint hears that it was closed", run: endpoint_closed },
     Test { promise: "a send waits for no answer", run: send },
     Test { promise: "one wait serves messages and the bound notification", run: bound },
-    Test { promise: "floating point registers survive calls and the other thread", run: floating_point },
 ];
 
 fn endpoint() -> Result<Endpoint, String> {
@@ -201,30 +200,4 @@ fn bound() -> Found {
     let got = it.receive(FOREVER);
     must("unbinding", me.bind(None))?;
     equal(must("receiving", got)?.notification(), Some(8))
-}
-fn floating_point() -> Found {
-    let it = endpoint()?;
-    with(it, || {
-        let mut x = 1.0f64;
-        for n in 0..2000u32 {
-            x = core::hint::black_box(x * 1.000_1 + f64::from(n));
-            if n % 100 == 0 {
-                let _ = given().call(Tag::new(1, 0, 0), [0; 4]);
-            }
-            sys::yield_now();
-        }
-        RESULT.store(x.to_bits(), Ordering::SeqCst);
-    })?;
-    let mut y = -3.0f64;
-    for n in 0..20u32 {
-        y = core::hint::black_box(y * 0.5 - f64::from(n));
-        must("receiving", it.receive(FOREVER))?;
-        y = core::hint::black_box(y + 0.125);
-        must("replying", sys::reply(Tag::new(0, 0, 0), [0; 4]))?;
-    }
-    let (mut x, mut z) = (1.0f64, -3.0f64);
-    (0..2000u32).for_each(|n| x = core::hint::black_box(x * 1.000_1 + f64::from(n)));
-    (0..20u32).for_each(|n| z = core::hint::black_box(z * 0.5 - f64::from(n)) + 0.125);
-    equal(y.to_bits(), z.to_bits())?;
-    equal(result(), x.to_bits())
 }
