@@ -18,14 +18,15 @@
       ("update" "servers-rs/servers/update" partial)
       ("uart" "servers-rs/drivers/uart" works)
       ("virtio-blk" "servers-rs/drivers/virtio-blk" works)
+      ("virtio-net" "servers-rs/drivers/virtio-net" works)
+      ("network" "servers-rs/servers/network" partial)
       ("formats" "servers-rs/lib" works)
       ("orchestrator" "build" works)
-      ("network" #f planned)
       ("linux" #f planned)
       ("userland" #f planned))
     (not-yet
       "guest execution and the Linux personality"
-      "network server"
+      "sockets for programs"
       "a writable DATA file system"
       "download and installation of updates"
       "cloud image formats, installer, OCI base image")))

@@ -31,31 +31,49 @@ pub enum Event {
 }
 
 /// Serves for ever: `handle` makes the answer, `None` leaves the caller without one for now.
-/// Returns when the endpoint is gone. No method of ours takes a capability, so those that come are dropped.
+/// Returns when the endpoint is gone. Capabilities that come with a request are dropped.
 pub fn serve(endpoint: Endpoint, mut handle: impl FnMut(Event) -> Option<Message>) -> Error {
+    serve_keeping(endpoint, |event| {
+        if let Event::Call(_, _, request) = &event {
+            drop_caps(request);
+        }
+        handle(event)
+    })
+}
+
+/// As [`serve`], for an interface whose methods take capabilities: what came with a request is the handler's to keep or drop.
+pub fn serve_keeping(endpoint: Endpoint, mut handle: impl FnMut(Event) -> Option<Message>) -> Error {
     let mut next = endpoint.receive(FOREVER);
     loop {
         let received = match next {
             Ok(received) => received,
             Err(error) => return error,
         };
-        if let Some(bits) = received.notification() {
-            let _ = handle(Event::Bits(bits));
-            next = endpoint.receive(FOREVER);
-            continue;
-        }
-        let request = take(&received);
-        for &cap in request.caps() {
-            let _ = sys::Memory(cap).delete();
-        }
-        let (interface, client) = manifest::layout::unbadge(received.badge);
-        next = match handle(Event::Call(interface, Badge(u64::from(client)), request)) {
+        let event = event(&received);
+        let asked = matches!(event, Event::Call(..));
+        next = match handle(event).filter(|_| asked) {
             Some(answer) => {
                 let words = put(&answer);
                 endpoint.reply_receive(answer.tag(), words)
             }
             None => endpoint.receive(FOREVER),
         };
+    }
+}
+
+/// What was received, as [`serve`] tells it. Capabilities that came with it are the caller's to keep or drop.
+pub fn event(received: &Received) -> Event {
+    if let Some(bits) = received.notification() {
+        return Event::Bits(bits);
+    }
+    let (interface, client) = manifest::layout::unbadge(received.badge);
+    Event::Call(interface, Badge(u64::from(client)), take(received))
+}
+
+/// Gives up the capabilities that came with a request.
+pub fn drop_caps(request: &Message) {
+    for &cap in request.caps() {
+        let _ = sys::Memory(cap).delete();
     }
 }
 

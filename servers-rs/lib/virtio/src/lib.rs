@@ -5,7 +5,8 @@
 //! reads the same queues, so a driver's hardware file runs on the host. The device is not trusted: what it writes is
 //! checked, and a wrong answer is an error, never an access outside.
 //!
-//! Read `pci.rs` (where the registers are), `transport.rs` (what they mean), `queue.rs` (how requests travel).
+//! Read `pci.rs` (where the registers are), `transport.rs` (what they mean), `queue.rs` (how one request at a time travels), `slots.rs`
+//! (many independent buffers).
 #![no_std]
 
 extern crate alloc;
@@ -13,9 +14,11 @@ extern crate alloc;
 pub mod fake;
 pub mod pci;
 pub mod queue;
+pub mod slots;
 pub mod transport;
 
 pub use queue::{Buffer, Queue};
+pub use slots::Slots;
 pub use transport::Transport;
 
 /// Why a device cannot be used, or no longer.

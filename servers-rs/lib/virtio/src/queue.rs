@@ -41,11 +41,22 @@ pub struct Queue {
 pub const fn queue_bytes(size: u16) -> usize {
     used_offset(size) + 6 + 8 * size as usize
 }
-const fn available_offset(size: u16) -> usize {
+pub(crate) const fn available_offset(size: u16) -> usize {
     DESCRIPTOR_BYTES * size as usize
 }
-const fn used_offset(size: u16) -> usize {
+pub(crate) const fn used_offset(size: u16) -> usize {
     (available_offset(size) + 6 + 2 * size as usize).next_multiple_of(4)
+}
+
+/// A descriptor as the device reads it: 2.7.5.
+pub(crate) fn descriptor(buffer: &Buffer, next: Option<u16>) -> [u8; DESCRIPTOR_BYTES] {
+    let writes = if buffer.device_writes { FLAG_DEVICE_WRITES } else { 0 };
+    let flags = writes | if next.is_some() { FLAG_NEXT } else { 0 };
+    let all = u128::from(buffer.physical)
+        | (u128::from(buffer.length_bytes) << 64)
+        | (u128::from(flags) << 96)
+        | (u128::from(next.unwrap_or(0)) << 112);
+    all.to_le_bytes()
 }
 
 impl Queue {
@@ -83,16 +94,7 @@ impl Queue {
             return Err(Fault::NoMemory);
         }
         for (n, buffer) in chain.iter().enumerate() {
-            let next = if n + 1 < chain.len() { FLAG_NEXT } else { 0 };
-            let writes = if buffer.device_writes { FLAG_DEVICE_WRITES } else { 0 };
-            let mut bytes = [0; DESCRIPTOR_BYTES];
-            let (address, rest) = bytes.split_at_mut(8);
-            let (length, rest) = rest.split_at_mut(4);
-            let (flags, following) = rest.split_at_mut(2);
-            address.copy_from_slice(&buffer.physical.to_le_bytes());
-            length.copy_from_slice(&buffer.length_bytes.to_le_bytes());
-            flags.copy_from_slice(&(next | writes).to_le_bytes());
-            following.copy_from_slice(&((n + 1) as u16).to_le_bytes());
+            let bytes = descriptor(buffer, (n + 1 < chain.len()).then_some((n + 1) as u16));
             area.write(self.start + n * DESCRIPTOR_BYTES, &bytes).ok_or(Fault::NoMemory)?;
         }
         let available = self.start + available_offset(self.size);

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! The device as smoltcp sees it. Each frame is copied once out of memory that others may write, looked at, and handed on.
+
+use crate::advert::{News, Verdict, inspect};
+use alloc::boxed::Box;
+use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::time::Instant;
+
+/// A multiple of 8 above the longest frame.
+pub const FRAME_BYTES: usize = 1520;
+pub const ETHERNET_HEADER_BYTES: usize = 14;
+/// News of one turn of the stack; what comes beyond it is not heard, and its frame not seen.
+const MAX_NEWS: usize = 16;
+pub type Buffer = [u8; FRAME_BYTES];
+
+/// Where frames come from and go to.
+pub trait Frames {
+    /// Copies the next frame out; its length.
+    fn receive(&mut self, into: &mut Buffer) -> Option<usize>;
+    fn can_send(&self) -> bool;
+    /// Sends a frame; without room for it, it is lost, as on any wire.
+    fn send(&mut self, frame: &[u8]);
+    /// All that was sent or taken since the last time is seen by the other side.
+    fn flush(&mut self);
+}
+
+pub struct Link<F> {
+    pub frames: F,
+    /// Of IP: without the Ethernet header.
+    pub mtu_bytes: u16,
+    incoming: Box<Buffer>,
+    outgoing: Box<Buffer>,
+    news: [Option<News>; MAX_NEWS],
+    count: usize,
+    /// Frames that broke a rule of neighbour discovery or of their own length.
+    pub refused: u64,
+}
+
+impl<F: Frames> Link<F> {
+    pub fn new(frames: F, mtu_bytes: u16) -> Self {
+        let buffer = || Box::new([0; FRAME_BYTES]);
+        Link { frames, mtu_bytes, incoming: buffer(), outgoing: buffer(), news: [None; MAX_NEWS], count: 0, refused: 0 }
+    }
+
+    /// The oldest news.
+    pub fn take_news(&mut self) -> Option<News> {
+        let first = self.news.first_mut()?.take()?;
+        self.news.rotate_left(1);
+        self.count -= 1;
+        Some(first)
+    }
+
+    /// The next frame that the stack may see, in `incoming`.
+    fn next(&mut self) -> Option<usize> {
+        loop {
+            // A turn ends when its news are full: whoever floods waits for the next one.
+            if self.count == MAX_NEWS {
+                return None;
+            }
+            let length = self.frames.receive(&mut self.incoming)?;
+            match inspect(self.incoming.get(..length)?) {
+                Verdict::Drop => self.refused += 1,
+                Verdict::Pass => return Some(length),
+                Verdict::PassWith(news) => {
+                    if let Some(place) = self.news.get_mut(self.count) {
+                        *place = Some(news);
+                        self.count += 1;
+                    }
+                    return Some(length);
+                }
+            }
+        }
+    }
+}
+
+impl<F: Frames> Device for Link<F> {
+    type RxToken<'a>
+        = Received<'a>
+    where
+        F: 'a;
+    type TxToken<'a>
+        = Sending<'a, F>
+    where
+        F: 'a;
+
+    fn receive(&mut self, _: Instant) -> Option<(Received<'_>, Sending<'_, F>)> {
+        if !self.frames.can_send() {
+            return None;
+        }
+        let length = self.next()?;
+        let frame = self.incoming.get(..length)?;
+        Some((Received(frame), Sending { frames: &mut self.frames, buffer: &mut self.outgoing }))
+    }
+    fn transmit(&mut self, _: Instant) -> Option<Sending<'_, F>> {
+        let can_send = self.frames.can_send();
+        can_send.then_some(Sending { frames: &mut self.frames, buffer: &mut self.outgoing })
+    }
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut it = DeviceCapabilities::default();
+        it.medium = Medium::Ethernet;
+        it.max_transmission_unit = usize::from(self.mtu_bytes) + ETHERNET_HEADER_BYTES;
+        it.checksum = ChecksumCapabilities::default();
+        // `inspect` verified those already.
+        it.checksum.icmpv6 = Checksum::Tx;
+        it
+    }
+}
+
+pub struct Received<'a>(&'a [u8]);
+impl RxToken for Received<'_> {
+    fn consume<R, W: FnOnce(&[u8]) -> R>(self, work: W) -> R {
+        work(self.0)
+    }
+}
+
+pub struct Sending<'a, F> {
+    frames: &'a mut F,
+    buffer: &'a mut Buffer,
+}
+impl<F: Frames> TxToken for Sending<'_, F> {
+    fn consume<R, W: FnOnce(&mut [u8]) -> R>(self, length: usize, work: W) -> R {
+        // smoltcp keeps to the MTU; were it ever to ask for more, the frame is built aside and not sent.
+        match self.buffer.get_mut(..length) {
+            Some(frame) => {
+                let result = work(frame);
+                self.frames.send(frame);
+                result
+            }
+            None => work(&mut alloc::vec![0; length]),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! smoltcp and what a host needs around it: addresses of its own, routers, the path's MTU. Knows no client and no kernel.
+
+use crate::advert::News;
+use crate::autoconf::{Action, Autoconf, Identifiers};
+use crate::link::{ETHERNET_HEADER_BYTES, FRAME_BYTES, Frames, Link};
+use smoltcp::iface::{Config, Interface, SocketSet};
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::socket::{Socket, tcp};
+use smoltcp::time::Instant;
+use smoltcp::wire::{
+    EthernetAddress, EthernetFrame, EthernetProtocol, HardwareAddress, Icmpv6Packet, Icmpv6Repr, IpAddress, IpCidr, IpProtocol,
+    Ipv6Address, Ipv6Cidr, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscRepr,
+};
+
+/// Frames of one turn: after them clients get theirs.
+const BATCH: usize = 128;
+/// RFC 8200, 5.
+const LEAST_MTU_BYTES: u32 = 1280;
+/// RFC 8201, 5.3.
+const RAISE_MS: u64 = 600_000;
+const ALL_ROUTERS: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+const ALL_NODES: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+
+pub struct Stack<F, I> {
+    pub link: Link<F>,
+    pub sockets: SocketSet<'static>,
+    pub interface: Interface,
+    pub autoconf: Autoconf<I>,
+    address: EthernetAddress,
+    /// When a path that was found narrow is tried again.
+    raise_at_ms: u64,
+    seed: u64,
+}
+
+impl<F: Frames, I: Identifiers> Stack<F, I> {
+    /// `seed` makes sequence numbers and ports hard to guess; `address` must be one of a single station.
+    pub fn new(frames: F, address: [u8; 6], mtu_bytes: u16, identifiers: I, seed: u64) -> Self {
+        let address = EthernetAddress(address);
+        let mut link = Link::new(frames, mtu_bytes);
+        let interface = interface(&mut link, address, seed, 0);
+        let autoconf = Autoconf::new(identifiers, mtu_bytes);
+        Stack { link, sockets: SocketSet::new(alloc::vec![]), interface, autoconf, address, raise_at_ms: u64::MAX, seed }
+    }
+
+    /// One turn: frames in, what follows from them, frames out. True if frames may be left over.
+    pub fn poll(&mut self, now_ms: u64) -> bool {
+        let now = instant(now_ms);
+        let mut count = 0;
+        while count < BATCH {
+            let result = self.interface.poll_ingress_single(now, &mut self.link, &mut self.sockets);
+            let heard = self.hear(now_ms);
+            if result == smoltcp::iface::PollIngressSingleResult::None && !heard {
+                break;
+            }
+            count += 1;
+        }
+        while let Some(action) = self.autoconf.poll(now_ms) {
+            self.act(action);
+        }
+        if self.raise_at_ms <= now_ms {
+            self.raise_at_ms = u64::MAX;
+            self.narrow(self.autoconf.mtu_bytes(), now_ms);
+        }
+        if self.autoconf.take_changed() {
+            self.narrow(self.link.mtu_bytes.min(self.autoconf.mtu_bytes()), now_ms);
+            self.apply(now_ms);
+        }
+        self.interface.poll_maintenance(now);
+        self.interface.poll_egress(now, &mut self.link, &mut self.sockets);
+        self.link.frames.flush();
+        count == BATCH
+    }
+
+    /// Milliseconds until `poll` has something to do by itself.
+    pub fn delay_ms(&mut self, now_ms: u64) -> Option<u64> {
+        let of_stack = self.interface.poll_delay(instant(now_ms), &self.sockets).map(|d| d.total_micros().div_ceil(1000));
+        let of_addresses = self.autoconf.next_ms().map(|at| at.saturating_sub(now_ms));
+        of_stack.into_iter().chain(of_addresses).min()
+    }
+
+    fn hear(&mut self, now_ms: u64) -> bool {
+        let mut heard = false;
+        while let Some(news) = self.link.take_news() {
+            heard = true;
+            if let News::TooBig { destination, mtu_bytes } = news {
+                self.too_big(destination, mtu_bytes, now_ms);
+            }
+            if let Some(action) = self.autoconf.heard(news, now_ms) {
+                self.act(action);
+            }
+        }
+        heard
+    }
+
+    /// smoltcp has one MTU for all: the narrowest path of the last ten minutes is everyone's. Believed only for a peer that
+    /// there is a connection with (RFC 8201, 4).
+    fn too_big(&mut self, destination: Ipv6Address, mtu_bytes: u32, now_ms: u64) {
+        let is_peer = self.sockets.iter().any(|(_, socket)| match socket {
+            Socket::Tcp(it) => it.remote_endpoint().is_some_and(|peer| peer.addr == IpAddress::Ipv6(destination)),
+            _ => false,
+        });
+        let narrower = u16::try_from(mtu_bytes.max(LEAST_MTU_BYTES)).ok().filter(|&mtu| mtu < self.link.mtu_bytes);
+        if let Some(mtu_bytes) = narrower.filter(|_| is_peer) {
+            self.narrow(mtu_bytes, now_ms);
+            self.raise_at_ms = now_ms + RAISE_MS;
+        }
+    }
+
+    /// smoltcp asks the device for its MTU once, so another one is another interface; sockets are not its.
+    fn narrow(&mut self, mtu_bytes: u16, now_ms: u64) {
+        if mtu_bytes != self.link.mtu_bytes {
+            self.link.mtu_bytes = mtu_bytes;
+            self.interface = interface(&mut self.link, self.address, self.seed, now_ms);
+            self.apply(now_ms);
+        }
+    }
+
+    fn apply(&mut self, now_ms: u64) {
+        let autoconf = &self.autoconf;
+        self.interface.update_ip_addrs(|list| {
+            list.clear();
+            for (address, bits) in autoconf.prefixes(now_ms) {
+                // The list is as long as the other one.
+                let _ = list.push(IpCidr::Ipv6(Ipv6Cidr::new(address, bits)));
+            }
+        });
+        let routes = self.interface.routes_mut();
+        routes.remove_default_ipv6_route();
+        if let Some(router) = autoconf.router() {
+            let _ = routes.add_default_ipv6_route(router);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Probe(target) => {
+                let probe = NdiscRepr::NeighborSolicit { target_addr: target, lladdr: None };
+                self.say(Ipv6Address::UNSPECIFIED, solicited_node(target), probe);
+            }
+            Action::Defend(target) => {
+                let lladdr = Some(HardwareAddress::Ethernet(self.address).into());
+                let advert = NdiscRepr::NeighborAdvert { flags: NdiscNeighborFlags::OVERRIDE, target_addr: target, lladdr };
+                self.say(target, ALL_NODES, advert);
+            }
+            Action::Solicit(from) => {
+                let lladdr = Some(HardwareAddress::Ethernet(self.address).into());
+                self.say(from, ALL_ROUTERS, NdiscRepr::RouterSolicit { lladdr });
+            }
+        }
+    }
+
+    /// Sends a message of neighbour discovery to a multicast address.
+    fn say(&mut self, from: Ipv6Address, to: Ipv6Address, what: NdiscRepr<'_>) {
+        let what = Icmpv6Repr::Ndisc(what);
+        let ip = Ipv6Repr {
+            src_addr: from,
+            dst_addr: to,
+            next_header: IpProtocol::Icmpv6,
+            payload_len: what.buffer_len(),
+            hop_limit: 255,
+        };
+        let mut bytes = [0; FRAME_BYTES];
+        let length = ETHERNET_HEADER_BYTES + ip.buffer_len() + what.buffer_len();
+        let Some(frame) = bytes.get_mut(..length) else { return };
+        let mut ethernet = EthernetFrame::new_unchecked(&mut *frame);
+        ethernet.set_src_addr(self.address);
+        let [.., a, b, c, d] = to.octets();
+        ethernet.set_dst_addr(EthernetAddress([0x33, 0x33, a, b, c, d]));
+        ethernet.set_ethertype(EthernetProtocol::Ipv6);
+        let mut packet = Ipv6Packet::new_unchecked(ethernet.payload_mut());
+        ip.emit(&mut packet);
+        let mut icmp = Icmpv6Packet::new_unchecked(packet.payload_mut());
+        what.emit(&from, &to, &mut icmp, &ChecksumCapabilities::default());
+        self.link.frames.send(frame);
+    }
+}
+
+/// RFC 4291, 2.7.1.
+fn solicited_node(address: Ipv6Address) -> Ipv6Address {
+    let [.., a, b, c] = address.octets();
+    Ipv6Address::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])
+}
+
+fn interface<F: Frames>(link: &mut Link<F>, address: EthernetAddress, seed: u64, now_ms: u64) -> Interface {
+    let mut config = Config::new(HardwareAddress::Ethernet(address));
+    config.random_seed = seed;
+    Interface::new(config, link, instant(now_ms))
+}
+
+pub fn instant(now_ms: u64) -> Instant {
+    Instant::from_millis(i64::try_from(now_ms).unwrap_or(i64::MAX))
+}
+
+/// The state of a connection matters to whoever counts them.
+pub fn is_open(state: tcp::State) -> bool {
+    !matches!(state, tcp::State::Closed | tcp::State::TimeWait)
+}
+
+#[cfg(test)]
+#[path = "stack_tests.rs"]
+mod tests;

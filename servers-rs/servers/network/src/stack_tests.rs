@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+use super::*;
+use crate::advert::tests::{frame, prefix_option, router_message};
+use crate::link::Buffer;
+use smoltcp::socket::tcp::{Socket as Tcp, SocketBuffer};
+use std::collections::VecDeque;
+
+const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
+const ROUTER: Ipv6Address = Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+const LINK: Ipv6Address = Ipv6Address::new(0xfe80, 0, 0, 0, 0x5054, 0xff, 0xfe12, 0x3456);
+
+#[derive(Default)]
+struct Wire {
+    incoming: VecDeque<Vec<u8>>,
+    outgoing: VecDeque<Vec<u8>>,
+}
+impl Frames for Wire {
+    fn receive(&mut self, into: &mut Buffer) -> Option<usize> {
+        let frame = self.incoming.pop_front()?;
+        into[..frame.len()].copy_from_slice(&frame);
+        Some(frame.len())
+    }
+    fn can_send(&self) -> bool {
+        true
+    }
+    fn send(&mut self, frame: &[u8]) {
+        self.outgoing.push_back(frame.to_vec());
+    }
+    fn flush(&mut self) {}
+}
+struct Plain([u8; 6]);
+impl Identifiers for Plain {
+    fn identifier(&self, _: Ipv6Address, tries: u8) -> [u8; 8] {
+        let [a, b, c, d, e, f] = self.0;
+        [a ^ 2, b, c, 0xff, 0xfe, d, e, f ^ tries]
+    }
+}
+type Host = Stack<Wire, Plain>;
+
+fn host(address: [u8; 6]) -> Host {
+    Stack::new(Wire::default(), address, 1500, Plain(address), 7)
+}
+fn up(address: [u8; 6]) -> Host {
+    let mut it = host(address);
+    it.poll(0);
+    it.poll(1000);
+    it
+}
+fn sent(it: &mut Host) -> Vec<Vec<u8>> {
+    it.link.frames.outgoing.drain(..).collect()
+}
+/// The ICMPv6 type of a frame, or that of its only extension's follower.
+fn kind(frame: &[u8]) -> u8 {
+    if frame[20] == 58 { frame[54] } else { frame[62] }
+}
+fn join(a: &mut Host, b: &mut Host, now_ms: u64) {
+    for _ in 0..40 {
+        a.poll(now_ms);
+        b.poll(now_ms);
+        b.link.frames.incoming.extend(a.link.frames.outgoing.drain(..));
+        a.link.frames.incoming.extend(b.link.frames.outgoing.drain(..));
+    }
+}
+
+#[test]
+fn a_host_probes_its_address_then_reports_its_group_and_asks_for_routers() {
+    let mut it = host(MAC);
+    it.poll(0);
+    assert_eq!(sent(&mut it).iter().map(|f| kind(f)).collect::<Vec<_>>(), [135]);
+    assert!(it.delay_ms(0) <= Some(1000));
+    it.poll(1000);
+    let kinds: Vec<u8> = sent(&mut it).iter().map(|f| kind(f)).collect();
+    assert!(kinds.contains(&133) && kinds.contains(&143), "{kinds:?}");
+    assert!(it.interface.has_ip_addr(LINK));
+}
+
+#[test]
+fn a_router_gives_an_address_and_a_route() {
+    let mut it = up(MAC);
+    let prefix = Ipv6Address::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0);
+    let message = router_message(1800, 0, &[&prefix_option(prefix)]);
+    it.link.frames.incoming.push_back(frame(ROUTER, ALL_NODES, 255, &message));
+    it.poll(1100);
+    it.poll(2200);
+    let global = Ipv6Address::new(0x2001, 0xdb8, 0, 0, 0x5054, 0xff, 0xfe12, 0x3456);
+    assert!(it.interface.has_ip_addr(global));
+    assert_eq!(it.autoconf.router(), Some(ROUTER));
+}
+
+#[test]
+fn an_address_of_ours_is_defended() {
+    let mut it = up(MAC);
+    sent(&mut it);
+    let probe = [&[135, 0, 0, 0, 0, 0, 0, 0], &LINK.octets()[..]].concat();
+    it.link.frames.incoming.push_back(frame(Ipv6Address::UNSPECIFIED, solicited_node(LINK), 255, &probe));
+    it.poll(1100);
+    let answer = sent(&mut it).into_iter().find(|f| kind(f) == 136).unwrap();
+    assert_eq!(answer[38..54], ALL_NODES.octets());
+}
+
+#[test]
+fn two_hosts_talk_tcp_and_a_narrow_path_narrows_their_segments() {
+    let (mut a, mut b) = (up(MAC), up([2, 0, 0, 0, 0, 9]));
+    let socket = || Tcp::new(SocketBuffer::new(vec![0; 65536]), SocketBuffer::new(vec![0; 65536]));
+    let (client, server) = (a.sockets.add(socket()), b.sockets.add(socket()));
+    b.sockets.get_mut::<Tcp>(server).listen(7).unwrap();
+    let peer = b.autoconf.addresses().next().unwrap();
+    a.sockets.get_mut::<Tcp>(client).connect(a.interface.context(), (IpAddress::Ipv6(peer), 7), 50_000).unwrap();
+    join(&mut a, &mut b, 1100);
+    assert_eq!(a.sockets.get::<Tcp>(client).state(), tcp::State::Established);
+    // Too big, from a router on the way.
+    let mut quote = vec![2, 0, 0, 0, 0, 0, 5, 20, 0x60, 0, 0, 0, 0, 0, 6, 64];
+    quote.extend_from_slice(&LINK.octets());
+    quote.extend_from_slice(&peer.octets());
+    a.link.frames.incoming.push_back(frame(ROUTER, LINK, 64, &quote));
+    a.poll(1200);
+    assert_eq!(a.link.mtu_bytes, 1300);
+    sent(&mut a);
+    a.sockets.get_mut::<Tcp>(client).send_slice(&[9; 5000]).unwrap();
+    (1300..1340).step_by(10).for_each(|now_ms| join(&mut a, &mut b, now_ms));
+    assert_eq!(b.sockets.get::<Tcp>(server).recv_queue(), 5000, "the connection goes on");
+    // Ten minutes later the path is tried again.
+    a.poll(1200 + RAISE_MS);
+    assert_eq!(a.link.mtu_bytes, 1500);
+}
+
+#[test]
+fn a_packet_too_big_of_nobody_whom_we_talk_to_changes_nothing() {
+    let mut it = up(MAC);
+    let mut quote = vec![2, 0, 0, 0, 0, 0, 5, 0, 0x60, 0, 0, 0, 0, 0, 6, 64];
+    quote.extend_from_slice(&LINK.octets());
+    quote.extend_from_slice(&ROUTER.octets());
+    it.link.frames.incoming.push_back(frame(ROUTER, LINK, 64, &quote));
+    it.poll(1100);
+    assert_eq!(it.link.mtu_bytes, 1500);
+}
+
+#[test]
+fn a_turn_ends_however_many_frames_are_there() {
+    let mut it = up(MAC);
+    let noise = router_message(1800, 0, &[]);
+    (0..BATCH * 3).for_each(|_| it.link.frames.incoming.push_back(frame(ROUTER, ALL_NODES, 255, &noise)));
+    assert!(it.poll(1100));
+    assert!(it.link.frames.incoming.len() >= BATCH);
+    while it.poll(1100) {}
+    assert!(it.link.frames.incoming.is_empty());
+}
