@@ -54,7 +54,7 @@ function verdict({ value, must, goal }: Figure): string {
 }
 
 function number(value: number, unit: Figure['unit']): string {
-  if (unit === 's') return value.toFixed(2);
+  if (unit === 's') return value < 0.01 ? value.toPrecision(3) : value.toFixed(2);
   if (unit === 'ratio') return value.toFixed(3);
   return Math.round(value).toLocaleString('en-GB');
 }

@@ -1,33 +1,51 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-// `bench image`: what building and booting an image costs. Prints a table, writes out/bench/image.json. Nothing is asserted:
-// a number that is too high is marked, and stays a number. How each is measured: `bench/builds.ts`, `bench/boots.ts`.
-import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+// `bench image`: what building and booting an image costs; `bench kernel`: what the kernel's operations cost. Each prints a table and
+// writes out/bench/<suite>.json. A number that is too high is marked, and stays a number; only `--gate` makes it a failure.
+// How each is measured: `bench/builds.ts`, `bench/boots.ts`, `bench/kernel-run.ts`.
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BootFigures, measureBoot } from '../bench/boots.ts';
 import { measureBuilds } from '../bench/builds.ts';
 import { type Figure, figuresJson, figuresTable } from '../bench/figures.ts';
+import { kernelFigures, kernelTable, missed } from '../bench/kernel.ts';
+import { countInstructions, crossCpuRatio } from '../bench/kernel-run.ts';
+import { kernelSize } from '../bench/kernel-size.ts';
+import { applySteps } from '../engine/apply.ts';
 import { UserError } from '../errors.ts';
 import { artifactsOf, built } from '../qemu/artifacts.ts';
+import { engineOptions, prepareBuild } from '../steps/build.ts';
+import { kernelFile, kernelStep, toolFile, toolsStep } from '../steps/rust.ts';
 import { run } from '../toolchain/exec.ts';
 import { type Command, type CommandContext, flag } from './command.ts';
 
 export const command: Command = {
-  usage: 'image [--no-builds] [--no-boots] [--with-linux]',
-  help: `Measures and writes out/bench/image.json, an array of {name, value, unit, ...}, and prints a table.
+  usage: 'image [--no-builds] [--no-boots] [--with-linux] | kernel [--gate] [--no-ratio]',
+  help: `Measures and writes out/bench/SUITE.json, an array of {name, value, unit, ...}, and prints a table.
 
+  kernel         instructions of the production kernel's operations on one emulated CPU, beside those of other systems; calls between
+                 two CPUs; size. Builds what it needs
+  --gate         exit code 1 when an operation takes more than it must, in instructions or in heavy operations
+  --no-ratio     leave out the two CPUs
   image          cold and repeated builds, sizes, boot in guest instructions and in wall time
   --no-builds    leave out the builds (they take a clone and a quarter of an hour)
   --no-boots     leave out the boots
   --with-linux   also boot Debian's kernel and systemd in the same emulator and compare
                  (needs root and mmdebstrap, see scripts/peer/linux-guest.sh)`,
-  options: { 'no-builds': { type: 'boolean' }, 'no-boots': { type: 'boolean' }, 'with-linux': { type: 'boolean' } },
+  options: {
+    'no-builds': { type: 'boolean' },
+    'no-boots': { type: 'boolean' },
+    'with-linux': { type: 'boolean' },
+    gate: { type: 'boolean' },
+    'no-ratio': { type: 'boolean' },
+  },
   positionals: 1,
   async run(context) {
     const [suite] = context.positionals;
+    if (suite === 'kernel') return benchKernel(context);
     if (suite !== 'image') {
       throw new UserError(suite === undefined ? 'bench: which suite?' : `bench: there is no suite ${suite}`, {
         code: 'bench/unknown-suite',
-        hint: 'use `bench image`',
+        hint: 'use `bench image` or `bench kernel`',
       });
     }
     const figures = await measure(context);
@@ -38,6 +56,40 @@ export const command: Command = {
     return 0;
   },
 };
+
+async function benchKernel(context: CommandContext): Promise<number> {
+  const { root, signal, log } = context;
+  const build = await prepareBuild({ root, profile: 'prod', release: false, signal });
+  await applySteps(engineOptions(build, log, signal), [kernelStep(build), toolsStep(build)]);
+  const out = join(root, 'out', 'bench');
+  const folder = join(out, 'kernel');
+  mkdirSync(folder, { recursive: true });
+  const kernel = kernelFile(build);
+  const say = (text: string) => log.info(`bench: ${text}`);
+  const bench = { root, kernel, bundleTool: toolFile(build, 'bundle'), folder, say, signal };
+  const counts = await countInstructions(bench);
+  const figures = kernelFigures(counts);
+  const others = kernelSize(readFileSync(kernel));
+  if (!flag(context.values, 'no-ratio')) others.push(...ratioFigures(await crossCpuRatio(bench)));
+  const json = figuresJson([...figures, ...others]);
+  writeFileSync(join(out, 'kernel.json'), json);
+  context.print(
+    context.json ? json : `${kernelTable(figures, others)}\n\nrefused on that path: ${counts.refusals}\nout/bench/kernel.json`,
+  );
+  const problems = missed(figures);
+  if (!flag(context.values, 'gate') || problems.length === 0) return 0;
+  for (const problem of problems) log.info(`gate: ${problem}`);
+  return 1;
+}
+
+function ratioFigures({ sameNs, crossNs }: { readonly sameNs: number; readonly crossNs: number }): Figure[] {
+  const trip = 'a call and its reply with four words, between two address spaces, wall time of the emulator, best of five';
+  return [
+    { name: 'ipc.call_reply.same_cpu.wall', value: sameNs / 1e9, unit: 's', how: `${trip}, on one CPU of two` },
+    { name: 'ipc.call_reply.cross_cpu.wall', value: crossNs / 1e9, unit: 's', how: `${trip}, from one CPU to another` },
+    { name: 'ipc.call_reply.cross_cpu.ratio', value: crossNs / sameNs, unit: 'ratio', how: 'the second divided by the first' },
+  ];
+}
 
 async function measure(context: CommandContext): Promise<Figure[]> {
   const { root, signal, values } = context;

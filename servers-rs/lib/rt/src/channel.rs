@@ -106,11 +106,17 @@ pub fn take(received: &Received) -> Message {
     message
 }
 
+/// Lends this thread's message buffer, for loops that put and take words without a [`Message`] between.
+pub fn with_buffer<R>(work: impl FnOnce(&mut MessageBuffer) -> R) -> R {
+    work(&mut current_buffer())
+}
+
 /// The message buffer of the thread that runs this, told from where its stack is.
 fn current_buffer() -> MessageBuffer {
     let marker = 0u8;
     let address = crate::thread::buffer_of_stack(&raw const marker as u64);
     // SAFETY: 1. `thread` maps a buffer for each further thread, and the starter one for the first; none is ever unmapped.
-    // 2. The value does not leave `put` or `take`, so the thread has one at a time.
+    // 2. The value does not leave this file but as a borrow, and holds a pointer that is only read and written volatile:
+    // two of them on one thread may mix their words up, and do no other harm.
     unsafe { MessageBuffer::new(address) }
 }

@@ -92,6 +92,16 @@ impl Child {
         memory.delete()
     }
 
+    /// Maps memory in the child, as its pager does; the handle stays.
+    pub fn map_shared(&self, memory: Memory, offset_bytes: u64, address: u64, length_bytes: u64, access: Rights) -> Result<()> {
+        self.space.map(memory, offset_bytes, address, length_bytes, access)
+    }
+
+    /// Keeps its first thread on one CPU from now on.
+    pub fn pin(&self, priority: u8, cpu: u64) -> Result<()> {
+        self.thread.schedule(u64::from(priority), 0, 0, cpu)
+    }
+
     /// Gives a capability to the child; returns the handle that the child uses.
     pub fn insert(&self, what: Handle, rights: Rights, badge: u64) -> Result<Handle> {
         self.table.insert(what, rights, badge, 0)

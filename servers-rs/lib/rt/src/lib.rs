@@ -11,6 +11,7 @@
 //! | [`thread`], [`sync`] | a further thread in this program, and what the two share |
 //! | [`clock`] | time |
 //! | [`provoke`], [`vector`] | faults on purpose and vector registers by hand, for test programs |
+//! | [`measure`] | instructions counted, for benchmarks |
 //!
 //! It adds no policy: what a program may do is what its manifest entry says.
 #![no_std]
@@ -27,6 +28,7 @@ mod entry;
 #[cfg(target_os = "none")]
 mod heap;
 pub mod log;
+pub mod measure;
 pub mod memory;
 pub mod provoke;
 pub mod start;

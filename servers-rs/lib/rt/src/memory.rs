@@ -23,13 +23,17 @@ impl Window {
     /// Maps `length_bytes` (rounded up to pages) of a memory object. Errors: `NoQuota` when all windows are in use or
     /// the length is beyond one, and those of `Op::Map`.
     pub fn map(memory: Memory, length_bytes: u64, access: Rights) -> sys::Result<Window> {
+        Window::map_from(memory, 0, length_bytes, access)
+    }
+    /// As [`Window::map`], from `offset_bytes` of the memory object on.
+    pub fn map_from(memory: Memory, offset_bytes: u64, length_bytes: u64, access: Rights) -> sys::Result<Window> {
         let length_bytes = length_bytes.checked_next_multiple_of(PAGE_BYTES).ok_or(Error::OutOfRange)?;
         if length_bytes == 0 || length_bytes > WINDOW_BYTES {
             return Err(Error::NoQuota);
         }
         let number = claim().ok_or(Error::NoQuota)?;
         let address = layout::WINDOWS + u64::from(number) * WINDOW_BYTES;
-        match AddressSpace(start::ADDRESS_SPACE).map(memory, 0, address, length_bytes, access) {
+        match AddressSpace(start::ADDRESS_SPACE).map(memory, offset_bytes, address, length_bytes, access) {
             Ok(()) => Ok(Window { address, length_bytes }),
             Err(error) => {
                 USED.fetch_and(!(1 << number), Ordering::Release);

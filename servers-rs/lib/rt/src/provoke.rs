@@ -14,6 +14,17 @@ pub fn read_null_page(offset: u64) {
     }
 }
 
+/// Touches the byte at any address: what is there stays there and is not told, and where nothing is, it is a fault.
+#[inline(always)]
+pub fn touch(address: u64) {
+    // SAFETY: one byte is loaded into a register and dropped. A device's register, where a load has effects, is mapped
+    // in a `memory::Window` only, and its owner alone knows where.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        core::arch::asm!("mov {0}, byte ptr [{1}]", out(reg_byte) _, in(reg) address, options(nostack, readonly))
+    }
+}
+
 /// Writes to the program's own code, which is mapped without the write right.
 pub fn write_code() {
     let code = write_code as *const () as u64;

@@ -7,7 +7,7 @@
 use crate::start::MAIN_BUFFER;
 use core::sync::atomic::{AtomicU64, Ordering};
 use manifest::layout;
-use sys::{AddressSpace, Endpoint, Error, PAGE_BYTES, Pool, Rights, Table, Thread, ThreadSetup, start};
+use sys::{AddressSpace, Endpoint, Error, Memory, PAGE_BYTES, Pool, Rights, Table, Thread, ThreadSetup, start};
 
 /// Room of one thread, a power of two.
 const SLOT_BYTES: u64 = 1 << 20;
@@ -20,6 +20,21 @@ static STARTED: AtomicU64 = AtomicU64::new(0);
 /// faults. Errors: no quota, no slot in the table, `BadArgument` for a stack that is no whole number of pages or too
 /// large for a slot, `NoQuota` after 64 threads.
 pub fn spawn(name: &str, priority: u8, stack_bytes: u64, fault: Option<Endpoint>, work: fn()) -> sys::Result<Thread> {
+    let (buffer, top) = room(stack_bytes)?;
+    let (pool, space) = (Pool(start::POOL), AddressSpace(start::ADDRESS_SPACE));
+    let thread = pool.create_thread()?;
+    let mut short = [0; 8];
+    short.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
+    thread.configure(ThreadSetup { space, table: Table(start::TABLE), fault, buffer, name: short })?;
+    thread.schedule(u64::from(priority), 0, 0, u64::MAX)?;
+    // SAFETY: 1. `enter` may start at the top of a stack with a `fn()` as its argument. 2. The stack is new and the
+    // thread's alone.
+    unsafe { thread.start(enter as *const () as u64, top - ENTRY_BYTES, work as *const () as u64)? };
+    Ok(thread)
+}
+
+/// The message buffer and the end of the stack in a slot of its own.
+fn room(stack_bytes: u64) -> sys::Result<(Memory, u64)> {
     if !stack_bytes.is_multiple_of(PAGE_BYTES) || stack_bytes == 0 || stack_bytes > SLOT_BYTES - 3 * PAGE_BYTES {
         return Err(Error::BadArgument);
     }
@@ -35,15 +50,66 @@ pub fn spawn(name: &str, priority: u8, stack_bytes: u64, fault: Option<Endpoint>
     let stack = pool.create_memory(stack_bytes)?;
     let top = slot + SLOT_BYTES;
     space.map(stack, 0, top - stack_bytes, stack_bytes, access)?;
-    let thread = pool.create_thread()?;
-    let mut short = [0; 8];
-    short.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
-    thread.configure(ThreadSetup { space, table: Table(start::TABLE), fault, buffer, name: short })?;
-    thread.schedule(u64::from(priority), 0, 0, u64::MAX)?;
-    // SAFETY: 1. `enter` may start at the top of a stack with a `fn()` as its argument. 2. The stack is new and the
-    // thread's alone.
-    unsafe { thread.start(enter as *const () as u64, top - ENTRY_BYTES, work as *const () as u64)? };
-    Ok(thread)
+    Ok((buffer, top))
+}
+
+/// Room for threads that run one after another: a stack and a message buffer that outlive each of them.
+#[derive(Debug)]
+pub struct Place {
+    buffer: Memory,
+    top: u64,
+    /// A thread runs on the stack.
+    busy: bool,
+}
+
+/// The thread in a [`Place`]. Dropping it ends the thread.
+#[derive(Debug)]
+pub struct Occupant<'a> {
+    thread: Thread,
+    place: &'a mut Place,
+}
+
+impl Place {
+    /// Errors: as [`spawn`].
+    pub fn new(stack_bytes: u64) -> sys::Result<Place> {
+        let (buffer, top) = room(stack_bytes)?;
+        Ok(Place { buffer, top, busy: false })
+    }
+    /// Starts `work` in a thread of `pool`. Errors: no quota, no slot in the table, `BadState` when the thread of
+    /// another call was forgotten instead of dropped.
+    #[inline]
+    pub fn start(&mut self, pool: Pool, name: [u8; 8], priority: u8, work: fn()) -> sys::Result<Occupant<'_>> {
+        if self.busy {
+            return Err(Error::BadState);
+        }
+        let thread = pool.create_thread()?;
+        let setup = ThreadSetup {
+            space: AddressSpace(start::ADDRESS_SPACE),
+            table: Table(start::TABLE),
+            fault: None,
+            buffer: self.buffer,
+            name,
+        };
+        thread.configure(setup)?;
+        thread.schedule(u64::from(priority), 0, 0, u64::MAX)?;
+        self.busy = true;
+        // SAFETY: 1. as in `spawn`. 2. The stack is nobody's now: it was not busy, and only the end of the thread, in
+        // `drop`, says so again.
+        unsafe { thread.start(enter as *const () as u64, self.top - ENTRY_BYTES, work as *const () as u64)? };
+        Ok(Occupant { thread, place: self })
+    }
+}
+
+impl Drop for Occupant<'_> {
+    fn drop(&mut self) {
+        self.place.busy = self.thread.end().is_err();
+    }
+}
+
+impl Occupant<'_> {
+    pub fn thread(&self) -> Thread {
+        self.thread
+    }
 }
 
 /// The System V ABI (3.4.1) has rsp 8 below a multiple of 16 where a function begins.
