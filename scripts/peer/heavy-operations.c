@@ -5,8 +5,7 @@
  *
  * The kernel runs with interrupts off but for `sti` and `hlt`, so a run lasts from the first kernel instruction after user
  * code (or after such a moment) to the last before the next. A run that the end of a translated block cuts short by an
- * exception is counted whole: the result is never too small. What comes before the first
- * return to user code is not counted.
+ * exception is counted whole: the result is never too small. What comes before the first return to user code is not counted.
  *
  * The emulator's header is not packaged everywhere, so the few declarations it needs (plugin interface version 1) stand here.
  * Build: cc -shared -fPIC -O2 -o heavy-operations.so heavy-operations.c; use: -plugin ./heavy-operations.so -d plugin.
@@ -164,7 +163,8 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
             qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD_U64, &executed[operation], 1);
         if (mark != 0)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, marked, NO_REGISTERS, (void *)(intptr_t)mark);
-        if (length == 1 && (code[0] == 0xfb || code[0] == 0xf4))
+        /* sti, hlt, and a return to user code, before whose first instruction an interrupt may come. */
+        if ((length == 1 && (code[0] == 0xfb || code[0] == 0xf4)) || operation == sysret || operation == iret)
             word |= LETS_INTERRUPTS_IN;
     }
     qemu_plugin_register_vcpu_tb_exec_cb(tb, block, NO_REGISTERS, (void *)(uintptr_t)word);
