@@ -7,8 +7,7 @@ use crate::invoke::{Call, Done, Failure, Flow};
 use crate::objects::{Backing, Endpoint, Interrupt, Memory, Notification, Pool, Space, State, Table, Thread};
 use abi::error::Error;
 use abi::right::{Kind, Rights};
-use machine::memory::Ref;
-use machine::memory::store::RawRef;
+use machine::memory::{RawRef, Ref};
 
 /// Frames or waiters handled in one step.
 const STEP: u32 = 64;

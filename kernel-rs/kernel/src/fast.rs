@@ -1,150 +1,315 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! Call and ReplyReceive when nothing stands in the way: a message without capabilities to a thread that waits for it,
-//! on this CPU, with nobody of equal importance ready. Straight from one thread's registers to the other's.
+//! Local mode: Call, ReplyReceive, Signal and Wait when nothing stands in the way, between threads of one CPU, with that
+//! CPU's lock alone. A message goes straight from one thread's registers to the other's.
 //!
-//! Everything here does what `ipc` and `schedule` do, less of it; a test compares the two. Checks come first and change
-//! nothing: `None` leaves the call to the long way.
+//! Everything here does what `ipc`, `notification` and `schedule` do, less of it; a test compares the two. Checks come
+//! first and change nothing: `None` leaves the call to the long way. What is not at home on this CPU is not found.
 //!
-//! No time is charged here: the payer stays the same from the call to the reply, so the charge at the next change of
-//! payer, or at the timer, finds the whole of it. The timer stays as it is for the same reason.
+//! No time is charged here: the payer stays the same, so the charge at the next change of payer, or at the timer, finds
+//! the whole of it.
 
 use crate::Kernel;
 use crate::alarm::NEVER;
-use crate::objects::{Endpoint, Outgoing, ReplyRight, Server, State, Table, Thread};
+use crate::objects::{Endpoint, Memory, Notification, Outgoing, ReplyRight, Server, Slot, Space, State, Table, Thread};
+use crate::schedule::Cpu;
 use abi::handle::Handle;
 use abi::message::{MAX_WORDS, REGISTER_WORDS, Tag};
-use abi::op::Op;
 use abi::right::{Kind, Rights};
-use machine::memory::{Frame, Ref};
-use machine::registers::Registers;
+use machine::memory::{Frame, Key, Mine, PageTable, Reader, Ref, RunKey, UserWords};
+use machine::{Core, Local, MAX_CPUS, Maker, Message, Outcome};
 
-const CALL: u64 = Op::Call as u64;
-const REPLY_RECEIVE: u64 = Op::ReplyReceive as u64;
+/// Reply rights made on a CPU have its number in their low bits, those made with all locks held `FIRST_REPLY`.
+pub const REPLY_STEP: u64 = 2 * MAX_CPUS as u64;
+pub const FIRST_REPLY: u64 = MAX_CPUS as u64;
 
-impl Kernel {
-    /// Does the system call in `r` if it is one of the two and all is in place.
-    #[inline]
-    pub(crate) fn fast(&mut self, cpu: usize, r: &mut Registers) -> Option<()> {
-        match r.rax {
-            CALL => self.fast_call(cpu, r),
-            REPLY_RECEIVE => self.fast_reply_receive(cpu, r),
-            _ => None,
+/// What a CPU has in local mode.
+pub struct Own {
+    cpu: Mine<Cpu>,
+    threads: RunKey<Thread>,
+    endpoints: Key<Endpoint>,
+    notifications: Key<Notification>,
+    tables: Reader<Table>,
+    spaces: Reader<Space>,
+    memories: Reader<Memory>,
+    words: UserWords,
+    last_reply: u64,
+    slice_ns: u64,
+}
+
+impl Core for Kernel {
+    type Own = Own;
+
+    fn own(&mut self, maker: &Maker) -> Own {
+        Own {
+            cpu: self.cpus.key(maker),
+            threads: self.threads.run_key(maker),
+            endpoints: self.endpoints.key(maker),
+            notifications: self.notifications.key(maker),
+            tables: self.tables.reader(),
+            spaces: self.spaces.reader(),
+            memories: self.memories.reader(),
+            words: UserWords::new(&self.frames),
+            last_reply: maker.cpu() as u64,
+            slice_ns: self.slice_ns,
         }
     }
 
-    /// The running thread and the endpoint that its handle names with that right.
     #[inline(always)]
-    fn fast_endpoint(&self, cpu: usize, r: &Registers, right: Rights) -> Option<(Ref<Thread>, Ref<Endpoint>, u64)> {
-        // A tag's low half: a word count, no capabilities, nothing invalid.
-        if r.rsi as u32 > MAX_WORDS as u32 {
-            return None;
-        }
-        let c = &self.cpus[cpu];
-        if c.direct.is_some() {
-            return None;
-        }
-        let thread = c.current?;
-        let t = self.threads.get(thread)?;
+    fn call(own: &mut Own, local: &Local, message: Message) -> Outcome {
+        own.call(local, message).unwrap_or(Outcome::Declined)
+    }
+
+    #[inline(always)]
+    fn reply_receive(own: &mut Own, local: &Local, message: Message) -> Outcome {
+        own.reply_receive(local, message).unwrap_or(Outcome::Declined)
+    }
+
+    #[inline(always)]
+    fn signal(own: &mut Own, local: &Local, handle: u64, bits: u64) -> Outcome {
+        own.signal(local, handle, bits).unwrap_or(Outcome::Declined)
+    }
+
+    #[inline(always)]
+    fn wait(own: &mut Own, local: &Local, handle: u64, timeout_ns: u64) -> Outcome {
+        own.wait(local, handle, timeout_ns).unwrap_or(Outcome::Declined)
+    }
+}
+
+impl Own {
+    /// What a handle of the running thread names, if it is of that kind and has the right.
+    #[inline(always)]
+    fn slot<'a>(&self, local: &'a Local, handle: u64, kind: Kind, right: Rights) -> Option<&'a Slot> {
+        let t = self.threads.running(local)?;
         if !t.is_running() {
             return None;
         }
-        let table: &Table = self.tables.get(t.table?)?;
-        let slot = table.present(Handle(u32::try_from(r.rdi).ok()?))?;
-        if slot.kind != Kind::Endpoint || !slot.rights().contains(right) {
-            return None;
-        }
-        Some((thread, Ref::from_raw(slot.object)?, slot.badge))
+        let slot = self.tables.get(local, t.table?)?.present(Handle(u32::try_from(handle).ok()?))?;
+        (slot.kind == kind && slot.rights().contains(right)).then_some(slot)
+    }
+
+    /// The page tables in which a thread runs.
+    #[inline(always)]
+    fn page_table<'a>(spaces: &Reader<Space>, local: &'a Local, t: &Thread) -> Option<&'a PageTable> {
+        spaces.get(local, t.space?).filter(|s| !s.dying)?.table.as_ref()
+    }
+
+    #[inline(always)]
+    fn buffer(memories: &Reader<Memory>, local: &Local, t: &Thread) -> Option<Frame> {
+        memories.get(local, t.buffer?)?.frame(0)
     }
 
     /// The buffers through which the words beyond the fourth travel, if there are any; `None` if one is missing.
     #[inline(always)]
-    fn fast_buffers(&self, r: &Registers, from: Ref<Thread>, to: Ref<Thread>) -> Option<Option<(Frame, Frame)>> {
-        if Tag(r.rsi).words() <= REGISTER_WORDS {
+    fn buffers(
+        memories: &Reader<Memory>,
+        local: &Local,
+        tag: u64,
+        from: &Thread,
+        to: &Thread,
+    ) -> Option<Option<(Frame, Frame)>> {
+        if Tag(tag).words() <= REGISTER_WORDS {
             return Some(None);
         }
-        Some(Some((self.buffer(from)?, self.buffer(to)?)))
+        Some(Some((Self::buffer(memories, local, from)?, Self::buffer(memories, local, to)?)))
     }
 
-    #[inline(never)]
-    fn fast_call(&mut self, cpu: usize, r: &mut Registers) -> Option<()> {
-        let (caller, endpoint, badge) = self.fast_endpoint(cpu, r, Rights::WRITE)?;
-        let server = self.endpoints.get(endpoint)?.receivers.front()?;
-        let buffers = self.fast_buffers(r, caller, server)?;
-        let e = self.endpoints.get_mut(endpoint)?;
-        let (c, s) = self.threads.get_two(caller, server)?;
-        let priority = c.effective_priority();
-        let here = s.affinity.is_none_or(|a| a == cpu);
-        if self.cpus[cpu].top >= priority as i16 || !here || s.alarm.deadline_ns != NEVER {
+    #[inline(always)]
+    fn call(&mut self, local: &Local, m: Message) -> Option<Outcome> {
+        // A tag's low half: a word count, no capabilities, nothing invalid.
+        if m.tag as u32 > MAX_WORDS as u32 {
             return None;
         }
-        let table = self.spaces.get(s.space?).filter(|s| !s.dying)?.table.as_ref()?;
+        let slot = self.slot(local, m.handle, Kind::Endpoint, Rights::WRITE)?;
+        let badge = slot.badge;
+        let e = self.endpoints.get_mut(local, Ref::from_raw(slot.object)?)?;
+        let server = e.receivers.front()?;
+        let (c, mut s, next) = self.threads.with(local, server, |s| s.next)?;
+        let cpu = self.cpu.get_mut(local);
+        let priority = c.effective_priority();
+        if cpu.top >= priority as i16 || s.alarm.deadline_ns != NEVER {
+            return None;
+        }
+        let table = Self::page_table(&self.spaces, local, &s)?;
+        let buffers = Self::buffers(&self.memories, local, m.tag, c, &s)?;
         // All is well.
-        self.next_reply += 1;
-        let number = self.next_reply;
+        let caller = cpu.current?;
+        self.last_reply += REPLY_STEP;
+        let number = self.last_reply;
         (c.state, c.outgoing, c.badge, c.reply_number) = (State::Replying(server), Outgoing::Call, badge, number);
         s.reply = Some(ReplyRight { caller, number });
         s.lent = s.lent.max(priority);
         s.payer = Some(c.payer.unwrap_or(caller));
-        (s.state, s.cpu) = (State::Running(cpu), cpu);
+        (s.state, s.cpu) = (State::Running(local.cpu()), local.cpu());
+        e.receivers.pop(&mut s, next);
+        cpu.current = Some(server);
         machine::switch_user(&mut c.user, &s.user);
-        let alone = s.next.is_none() && s.previous.is_none();
         machine::activate(table);
-        c.registers.keep(r);
-        r.take(&s.registers);
-        (r.rax, r.rdi) = (0, badge);
         if let Some((from, to)) = buffers {
-            self.frames.copy_user_words(from, to, REGISTER_WORDS, Tag(r.rsi).words());
+            self.words.copy(local, from, to, REGISTER_WORDS, Tag(m.tag).words());
         }
-        if alone {
-            e.receivers.clear();
-        } else {
-            e.receivers.remove(&mut self.threads, server);
-        }
-        self.cpus[cpu].current = Some(server);
-        Some(())
+        s.run(local);
+        Some(Outcome::Message { badge, tag: m.tag })
     }
 
-    #[inline(never)]
-    fn fast_reply_receive(&mut self, cpu: usize, r: &mut Registers) -> Option<()> {
-        let (server, endpoint, _) = self.fast_endpoint(cpu, r, Rights::READ)?;
-        let right = self.threads.get(server)?.reply?;
-        let buffers = self.fast_buffers(r, server, right.caller)?;
-        let e = self.endpoints.get_mut(endpoint)?;
+    #[inline(always)]
+    fn reply_receive(&mut self, local: &Local, m: Message) -> Option<Outcome> {
+        if m.tag as u32 > MAX_WORDS as u32 {
+            return None;
+        }
+        let slot = self.slot(local, m.handle, Kind::Endpoint, Rights::READ)?;
+        let endpoint = Ref::from_raw(slot.object)?;
+        let cpu = self.cpu.get_mut(local);
+        let server = cpu.current?;
+        let right = self.threads.running(local)?.reply?;
+        let e = self.endpoints.get_mut(local, endpoint)?;
         if !e.senders.is_empty() || !(e.server == Server::One(server) || e.server == Server::Several) {
             return None;
         }
-        let (s, c) = self.threads.get_two(server, right.caller)?;
+        let tail = e.receivers.back();
+        let (s, mut c, last) = self.threads.with(local, right.caller, |_| tail)?;
         if !matches!(c.state, State::Replying(_)) || c.reply_number != right.number || c.outgoing != Outgoing::Call {
             return None;
         }
-        let here = c.affinity.is_none_or(|a| a == cpu);
         let same_payer = s.payer == Some(c.payer.unwrap_or(right.caller));
-        if self.cpus[cpu].top >= c.effective_priority() as i16 || !here || !same_payer {
+        if cpu.top >= c.effective_priority() as i16 || !same_payer {
             return None;
         }
         if let Some(n) = s.notification
-            && self.notifications.get(n).is_some_and(|n| n.word != 0)
+            && self.notifications.get(local, n)?.word != 0
         {
             return None;
         }
-        let table = self.spaces.get(c.space?).filter(|s| !s.dying)?.table.as_ref()?;
+        let table = Self::page_table(&self.spaces, local, &c)?;
+        let buffers = Self::buffers(&self.memories, local, m.tag, s, &c)?;
         // All is well.
         (s.state, s.reply, s.payer, s.lent) = (State::Receiving(endpoint), None, None, 0);
-        (c.state, c.cpu) = (State::Running(cpu), cpu);
+        (c.state, c.cpu) = (State::Running(local.cpu()), local.cpu());
+        e.receivers.append(last.zip(tail), s, server);
+        cpu.current = Some(right.caller);
         machine::switch_user(&mut s.user, &c.user);
         machine::activate(table);
-        s.registers.keep(r);
-        r.take(&c.registers);
-        (r.rax, r.rdi) = (0, 0);
         if let Some((from, to)) = buffers {
-            self.frames.copy_user_words(from, to, REGISTER_WORDS, Tag(r.rsi).words());
+            self.words.copy(local, from, to, REGISTER_WORDS, Tag(m.tag).words());
         }
-        if e.receivers.is_empty() {
-            e.receivers.fill(server);
-        } else {
-            e.receivers.push_back(&mut self.threads, server);
+        c.run(local);
+        Some(Outcome::Message { badge: 0, tag: m.tag })
+    }
+
+    /// Signal to nobody, or to a thread that is not more important than the one that runs.
+    #[inline(always)]
+    fn signal(&mut self, local: &Local, handle: u64, bits: u64) -> Option<Outcome> {
+        let slot = self.slot(local, handle, Kind::Notification, Rights::WRITE)?;
+        let n = self.notifications.get_mut(local, Ref::from_raw(slot.object)?)?;
+        let word = n.word | bits;
+        if word == 0 {
+            return Some(Outcome::Value(0));
         }
-        self.cpus[cpu].current = Some(right.caller);
-        Some(())
+        let Some(waiter) = n.waiters.front() else {
+            if let Some(bound) = n.bound
+                && matches!(self.threads.get(local, bound)?.state, State::Receiving(_))
+            {
+                return None;
+            }
+            n.word = word;
+            return Some(Outcome::Value(0));
+        };
+        let cpu = self.cpu.get_mut(local);
+        let (running, w, behind) = self.threads.with(local, waiter, |w| w.next)?;
+        let (priority, running) = (w.effective_priority(), running.effective_priority());
+        // The timer must know when the slice ends if an equal waits for that.
+        let in_time = priority < running || priority == running && machine::timer_fires_by(cpu.slice_end_ns);
+        let stays = w.affinity.is_some() || cpu.others_idle == 0;
+        if !in_time || !stays || w.alarm.deadline_ns != NEVER || behind.is_some() {
+            return None;
+        }
+        let tail = cpu.ready[priority as usize].back();
+        let (_, mut w, last) = self.threads.with(local, waiter, |_| tail)?;
+        // All is well.
+        n.word = 0;
+        n.waiters.pop(&mut w, None);
+        w.state = State::Ready(local.cpu());
+        set_result(&mut w, word);
+        cpu.ready[priority as usize].append(last.zip(tail), &mut w, waiter);
+        cpu.filled(priority);
+        Some(Outcome::Value(0))
+    }
+
+    /// Takes bits that are there; or waits, and the first ready thread of this CPU goes on.
+    #[inline(always)]
+    fn wait(&mut self, local: &Local, handle: u64, timeout_ns: u64) -> Option<Outcome> {
+        let slot = self.slot(local, handle, Kind::Notification, Rights::READ)?;
+        let notification = Ref::from_raw(slot.object)?;
+        let n = self.notifications.get_mut(local, notification)?;
+        if n.word != 0 {
+            return Some(Outcome::Value(core::mem::take(&mut n.word)));
+        }
+        let cpu = self.cpu.get_mut(local);
+        let top = u8::try_from(cpu.top).ok()?;
+        if timeout_ns != NEVER || !n.waiters.is_empty() || cpu.charged.is_some() {
+            return None;
+        }
+        let next = cpu.ready[top as usize].front()?;
+        let (c, mut t, behind) = self.threads.with(local, next, |t| t.next)?;
+        if t.payer.is_some() || t.budget_ns != 0 {
+            return None;
+        }
+        let table = Self::page_table(&self.spaces, local, &t)?;
+        // All is well.
+        let left_ns = core::mem::take(&mut t.slice_left_ns);
+        cpu.slice_end_ns = machine::now_ns().saturating_add(if left_ns > 0 { left_ns } else { self.slice_ns });
+        c.state = State::Waiting(notification);
+        n.waiters.append(None, c, cpu.current?);
+        (t.state, t.cpu) = (State::Running(local.cpu()), local.cpu());
+        cpu.ready[top as usize].pop(&mut t, behind);
+        cpu.taken(top);
+        cpu.current = Some(next);
+        machine::switch_user(&mut c.user, &t.user);
+        machine::activate(table);
+        t.run(local);
+        Some(Outcome::Resume)
+    }
+}
+
+/// As `Kernel::set_result`.
+fn set_result(t: &mut Thread, value: u64) {
+    let r = &mut t.registers;
+    (r.rax, r.rdi) = (0, value);
+    [r.rsi, r.rdx, r.r10, r.r8, r.r9] = [0; 5];
+}
+
+/// What the entry code does on hardware.
+#[cfg(test)]
+impl Kernel {
+    /// True if the call was done in local mode; the registers are then those to go on with.
+    pub(crate) fn enter_local(&mut self, cpu: usize, r: &mut machine::registers::Registers) -> bool {
+        use abi::op::Op;
+        let Some(mut own) = self.own[cpu].take().or_else(|| Some(self.own(&machine::maker(cpu)))) else { return false };
+        let local = machine::local(self, cpu);
+        let m = Message { handle: r.rdi, tag: r.rsi, words: [r.rdx, r.r10, r.r8, r.r9] };
+        if let Some(t) = own.threads.running_mut(&local) {
+            t.registers.keep(r);
+        }
+        let outcome = match Op::from_u64(r.rax) {
+            Some(Op::Call) => <Kernel as Core>::call(&mut own, &local, m),
+            Some(Op::ReplyReceive) => <Kernel as Core>::reply_receive(&mut own, &local, m),
+            Some(Op::Signal) => <Kernel as Core>::signal(&mut own, &local, m.handle, m.tag),
+            Some(Op::Wait) => <Kernel as Core>::wait(&mut own, &local, m.handle, m.tag),
+            _ => Outcome::Declined,
+        };
+        if outcome != Outcome::Declined
+            && let Some(t) = own.threads.running_mut(&local)
+        {
+            match outcome {
+                Outcome::Value(value) => set_result(t, value),
+                Outcome::Message { badge, tag } => {
+                    (t.registers.rax, t.registers.rdi, t.registers.rsi) = (0, badge, tag);
+                    [t.registers.rdx, t.registers.r10, t.registers.r8, t.registers.r9] = m.words;
+                }
+                Outcome::Declined | Outcome::Resume => {}
+            }
+            *r = t.registers;
+        }
+        self.own[cpu] = Some(own);
+        outcome != Outcome::Declined
     }
 }

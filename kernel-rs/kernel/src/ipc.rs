@@ -25,6 +25,7 @@ impl Kernel {
             let r = &mut t.registers;
             r.rax = 0;
             [r.rdi, r.rsi, r.rdx, r.r10] = values;
+            (r.r8, r.r9) = (0, 0);
         }
     }
 
@@ -126,8 +127,7 @@ impl Kernel {
                 }
             }
             Outgoing::Call | Outgoing::Fault(_) => {
-                self.next_reply += 1;
-                let number = self.next_reply;
+                let number = self.new_reply();
                 self.lend(sender, receiver);
                 let s = self.get_mut(sender)?;
                 (s.state, s.reply_number) = (State::Replying(receiver), number);
@@ -161,6 +161,7 @@ impl Kernel {
             return Err(Error::Cycle.into());
         }
         self.block(sender, State::Sending(endpoint), NEVER);
+        self.endpoint_waits(endpoint, sender);
         let e = self.endpoints.get_mut(endpoint).ok_or(Error::Gone)?;
         e.senders.push_back(&mut self.threads, sender);
         if let Server::One(server) = server {
@@ -236,6 +237,7 @@ impl Kernel {
             return Err(Error::WouldBlock.into());
         }
         self.block(thread, State::Receiving(endpoint), timeout_ns);
+        self.endpoint_waits(endpoint, thread);
         let e = self.endpoints.get_mut(endpoint).ok_or(Error::Gone)?;
         e.receivers.push_back(&mut self.threads, thread);
         Ok(Flow::Blocked)

@@ -22,11 +22,12 @@ mod tests;
 
 use abi::error::Error;
 use alarm::Alarms;
-use machine::memory::{Array, Frames, Ref, Slabs, Store};
+use machine::memory::{EachCpu, Frames, Ref, Slabs, Store};
 use machine::registers::{Registers, SYSCALL, SYSCALL_BYTES};
-use machine::{DEVICE_NOT_AVAILABLE, Event, MAX_CPUS, Next};
+#[cfg(test)]
+use machine::MAX_CPUS;
+use machine::{DEVICE_NOT_AVAILABLE, Event, Next};
 use objects::{Endpoint, Interrupt, Mapping, Memory, Notification, Pool, Space, Table, Thread};
-use queue::Queue;
 pub use root::{Start, start};
 use schedule::Cpu;
 
@@ -42,23 +43,25 @@ pub struct Kernel {
     notifications: Store<Notification>,
     interrupts: Store<Interrupt>,
     mappings: Store<Mapping>,
-    cpus: [Cpu; MAX_CPUS],
+    cpus: EachCpu<Cpu>,
     cpu_count: usize,
     /// The CPU that is in the kernel now.
     here: usize,
-    /// Run queues: 256 priorities for each CPU.
-    ready: Array<Queue>,
     thread_alarms: Alarms<Thread>,
     notification_alarms: Alarms<Notification>,
     /// Who has which device vector.
     vectors: [Option<Ref<Interrupt>>; 256],
     slice_ns: u64,
     log_level: u32,
-    /// Number of the next reply right: unique, so that an old one never answers a new call.
-    next_reply: u64,
+    /// Number of the last reply right made here: unique, so that an old one never answers a new call. Each CPU makes
+    /// its own in local mode.
+    last_reply: u64,
     /// A test that compares the two: no call takes `fast`.
     #[cfg(test)]
     long_way: bool,
+    /// What each CPU has in local mode; on hardware the lock keeps it.
+    #[cfg(test)]
+    own: [Option<fast::Own>; MAX_CPUS],
 }
 
 /// Levels of the kernel's log, as in `abi::bundle::KernelConfig`.
@@ -127,23 +130,20 @@ impl Kernel {
         if event == Event::Syscall { self.enter_call(cpu, registers) } else { self.enter_long(cpu, from_user, event, registers) }
     }
 
-    /// As [`Kernel::enter`], for a system call.
+    /// As [`Kernel::enter`], for a system call that local mode (`fast`) did not do.
     #[inline]
     pub fn enter_call(&mut self, cpu: usize, registers: &mut Registers) -> Next {
-        if self.may_be_fast() && self.fast(cpu, registers).is_some() {
+        #[cfg(test)]
+        if !self.long_way && self.enter_local(cpu, registers) {
             return Next::User;
         }
         self.enter_long(cpu, true, Event::Syscall, registers)
     }
 
-    #[cfg(test)]
-    fn may_be_fast(&self) -> bool {
-        !self.long_way
-    }
-
-    #[cfg(not(test))]
-    fn may_be_fast(&self) -> bool {
-        true
+    /// The number of the next reply right made with all locks held; `fast` makes others.
+    fn new_reply(&mut self) -> u64 {
+        self.last_reply += fast::REPLY_STEP;
+        self.last_reply
     }
 
     #[inline(never)]
@@ -191,6 +191,7 @@ impl Kernel {
             Ok(invoke::Flow::Done(values)) => {
                 r.rax = 0;
                 [r.rdi, r.rsi, r.rdx, r.r10] = values;
+                (r.r8, r.r9) = (0, 0);
                 t.progress = 0;
             }
             Ok(invoke::Flow::Blocked) => {}

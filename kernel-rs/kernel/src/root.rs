@@ -3,18 +3,17 @@
 
 use crate::alarm::Alarms;
 use crate::objects::{Backing, Memory, Pool, Thread, port_badge};
-use crate::queue::Queue;
 use crate::schedule::Cpu;
-use crate::{Kernel, Level, config};
+use crate::{Kernel, Level, config, fast};
 use abi::boot_info::{BootInfo, Framebuffer, MAGIC, Origin, RootInfo};
 use abi::bundle::Head;
 use abi::error::Error;
 use abi::handle::{Handle, start as slots};
 use abi::right::{Kind, Rights};
+#[cfg(test)]
 use machine::MAX_CPUS;
 use machine::memory::paging::Access;
-use machine::memory::store::RawRef;
-use machine::memory::{Array, FRAME_BYTES, Frame, Frames, Ref, Slabs, Store};
+use machine::memory::{EachCpu, FRAME_BYTES, Frame, Frames, RawRef, Ref, Slabs, Store};
 use machine::registers::Registers;
 
 /// What the kernel starts from.
@@ -75,18 +74,19 @@ impl Kernel {
             notifications: Store::new(&mut frames),
             interrupts: Store::new(&mut frames),
             mappings: Store::new(&mut frames),
-            cpus: [Cpu::NEW; MAX_CPUS],
+            cpus: EachCpu::new(&mut frames, cpus, || Cpu::NEW).expect("frames for the CPUs"),
             cpu_count: cpus,
             here: 0,
-            ready: Array::new(&mut frames, cpus as u32 * 256, Queue::default()).expect("frames for run queues"),
             thread_alarms: Alarms::new(),
             notification_alarms: Alarms::new(),
             vectors: [None; 256],
             slice_ns: c.timer_slice_us as u64 * 1000,
             log_level: c.log_level,
-            next_reply: 0,
+            last_reply: fast::FIRST_REPLY,
             #[cfg(test)]
             long_way: false,
+            #[cfg(test)]
+            own: [const { None }; MAX_CPUS],
             frames,
         }
     }

@@ -6,7 +6,8 @@
 //! at least the caller's priority and is charged to the caller's budget.
 
 use crate::alarm::NEVER;
-use crate::objects::{State, Thread};
+use crate::objects::{Endpoint, Notification, State, Thread};
+use crate::queue::Queue;
 use crate::{Kernel, Level};
 use abi::error::Error;
 use machine::Next;
@@ -16,21 +17,24 @@ use machine::registers::Registers;
 /// Alarms handled at one entry; more wait for the next, which comes at once.
 const MOST_ALARMS: usize = 64;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Cpu {
     /// Whose registers and floating-point state this CPU has.
     pub current: Option<Ref<Thread>>,
     /// Goes first if nobody is more important: it was handed a message by the thread that just stopped running.
     pub direct: Option<Ref<Thread>>,
     /// Whose budget the time since `since_ns` is charged to; `None` = nobody's, who runs has no limit.
-    charged: Option<Ref<Thread>>,
+    pub charged: Option<Ref<Thread>>,
     since_ns: u64,
-    slice_end_ns: u64,
-    /// Which of its 256 queues hold a thread.
-    ready: [u64; 4],
+    pub slice_end_ns: u64,
+    /// Threads that are ready, by priority; and which of the queues hold one.
+    pub ready: [Queue; 256],
+    filled: [u64; 4],
     /// Highest priority in the queues, -1 = they are empty.
     pub top: i16,
     idle: bool,
+    /// Other CPUs that idle: who wakes a thread that may run anywhere gives it to one of them.
+    pub others_idle: u64,
     /// Something changed: who should run, or when the timer should go off.
     pub look: bool,
 }
@@ -42,9 +46,11 @@ impl Cpu {
         charged: None,
         since_ns: 0,
         slice_end_ns: 0,
-        ready: [0; 4],
+        ready: [Queue::EMPTY; 256],
+        filled: [0; 4],
         top: -1,
         idle: false,
+        others_idle: 0,
         look: true,
     };
 
@@ -53,15 +59,31 @@ impl Cpu {
     }
 
     fn find_top(&mut self) {
-        let top = (0..4).rev().find(|n| self.ready[*n] != 0).map(|n| n as i16 * 64 + 63 - self.ready[n].leading_zeros() as i16);
+        let top = (0..4).rev().find(|n| self.filled[*n] != 0).map(|n| n as i16 * 64 + 63 - self.filled[n].leading_zeros() as i16);
         self.top = top.unwrap_or(-1);
+    }
+
+    /// A thread was put into the queue of that priority.
+    #[inline(always)]
+    pub fn filled(&mut self, priority: u8) {
+        self.filled[priority as usize / 64] |= 1 << (priority % 64);
+        self.top = self.top.max(priority as i16);
+    }
+
+    /// A thread was taken out of the queue of that priority.
+    #[inline(always)]
+    pub fn taken(&mut self, priority: u8) {
+        if self.ready[priority as usize].is_empty() {
+            self.filled[priority as usize / 64] &= !(1 << (priority % 64));
+            self.find_top();
+        }
     }
 }
 
 impl Kernel {
     /// The CPU that has a thread's registers.
     pub(crate) fn running_on(&self, thread: Ref<Thread>) -> Option<usize> {
-        self.cpus[..self.cpu_count].iter().position(|c| c.current == Some(thread))
+        self.cpus.iter().position(|c| c.current == Some(thread))
     }
 
     fn priority_of(&self, thread: Option<Ref<Thread>>) -> Option<u8> {
@@ -76,30 +98,27 @@ impl Kernel {
 
     fn enqueue(&mut self, cpu: usize, thread: Ref<Thread>, front: bool) {
         let Some(t) = self.threads.get_mut(thread) else { return };
-        let priority = t.effective_priority() as usize;
+        let priority = t.effective_priority();
         t.state = State::Ready(cpu);
-        let Some(queue) = self.ready.get_mut((cpu * 256 + priority) as u32) else { return };
+        self.threads.set_home(thread, Some(cpu));
+        let c = &mut self.cpus[cpu];
+        let queue = &mut c.ready[priority as usize];
         match front {
             true => queue.push_front(&mut self.threads, thread),
             false => queue.push_back(&mut self.threads, thread),
         }
-        let c = &mut self.cpus[cpu];
-        c.ready[priority / 64] |= 1 << (priority % 64);
-        c.top = c.top.max(priority as i16);
+        c.filled(priority);
         c.look = true;
     }
 
     fn dequeue(&mut self, cpu: usize, priority: u8, thread: Ref<Thread>) {
-        let Some(queue) = self.ready.get_mut(cpu as u32 * 256 + priority as u32) else { return };
-        queue.remove(&mut self.threads, thread);
-        if queue.is_empty() {
-            self.cpus[cpu].ready[priority as usize / 64] &= !(1 << (priority % 64));
-            self.cpus[cpu].find_top();
-        }
+        let c = &mut self.cpus[cpu];
+        c.ready[priority as usize].remove(&mut self.threads, thread);
+        c.taken(priority);
     }
 
     fn front(&self, cpu: usize, priority: u8) -> Option<Ref<Thread>> {
-        self.ready.get(cpu as u32 * 256 + priority as u32)?.front()
+        self.cpus[cpu].ready[priority as usize].front()
     }
 
     /// Sets a thread's alarm, and sees to it that the timer knows.
@@ -154,6 +173,7 @@ impl Kernel {
             if let Some(t) = self.threads.get_mut(thread) {
                 t.state = State::Ready(cpu);
             }
+            self.threads.set_home(thread, Some(cpu));
             return;
         }
         let free = |c: usize| self.cpus[c].idle || c == cpu && self.running_priority(cpu) < Some(priority);
@@ -365,6 +385,7 @@ impl Kernel {
     pub(crate) fn leave(&mut self, cpu: usize, registers: &mut Registers) -> Next {
         let now_ns = machine::now_ns();
         self.cpus[cpu].look = false;
+        let was_idle = self.cpus[cpu].idle;
         let previous = self.cpus[cpu].current;
         let mut keep = previous.filter(|t| self.threads.get(*t).is_some_and(|t| t.state == State::Running(cpu)));
         let next = loop {
@@ -390,8 +411,12 @@ impl Kernel {
             c.slice_end_ns = now_ns.saturating_add(self.slice_ns);
         }
         c.idle = next.is_none();
+        if was_idle != next.is_none() {
+            self.tell_idle(cpu, next.is_none());
+        }
         let Some(t) = next.and_then(|t| self.threads.get_mut(t)) else {
             machine::activate_kernel();
+            machine::run_nothing(cpu);
             self.set_timer(cpu, None);
             return Next::Idle;
         };
@@ -403,9 +428,52 @@ impl Kernel {
         if let Some(table) = t.space.and_then(|s| self.spaces.get(s)).and_then(|s| s.table.as_ref()) {
             machine::activate(table);
         }
-        let priority = t.effective_priority();
+        let (priority, stays) = (t.effective_priority(), t.affinity.is_none_or(|a| a == cpu));
+        if let Some(next) = next.filter(|n| Some(*n) != previous || self.threads.home(*n) != Some(cpu)) {
+            self.threads.set_home(next, stays.then_some(cpu));
+            self.threads.run(next, cpu);
+        }
         self.set_timer(cpu, Some(priority));
         Next::User
+    }
+
+    /// Tells the other CPUs that this one idles, or no longer does.
+    fn tell_idle(&mut self, cpu: usize, idles: bool) {
+        for other in (0..self.cpu_count).filter(|c| *c != cpu) {
+            let mask = &mut self.cpus[other].others_idle;
+            *mask = if idles { *mask | 1 << cpu } else { *mask & !(1 << cpu) };
+        }
+    }
+
+    /// A thread is about to wait in an endpoint. All who wait there and the endpoint are at home on one CPU, or it is
+    /// at home nowhere; so is the notification that may end the wait.
+    pub(crate) fn endpoint_waits(&mut self, endpoint: Ref<Endpoint>, thread: Ref<Thread>) {
+        let home = self.threads.home(thread);
+        if let Some(e) = self.endpoints.get(endpoint) {
+            let first = e.senders.is_empty() && e.receivers.is_empty();
+            if first || self.endpoints.home(endpoint) != home {
+                self.endpoints.set_home(endpoint, home.filter(|_| first));
+            }
+        }
+        if let Some(bound) = self.threads.get(thread).and_then(|t| t.notification) {
+            self.notification_home(bound, thread);
+        }
+    }
+
+    /// As [`Kernel::endpoint_waits`], for a notification.
+    pub(crate) fn notification_waits(&mut self, notification: Ref<Notification>, thread: Ref<Thread>) {
+        let home = self.threads.home(thread);
+        let first = self.notifications.get(notification).is_some_and(|n| n.waiters.is_empty());
+        if first || self.notifications.home(notification) != home {
+            self.notifications.set_home(notification, home.filter(|_| first));
+        }
+    }
+
+    /// A bound notification is at home where its thread is, unless others wait for it as well.
+    pub(crate) fn notification_home(&mut self, notification: Ref<Notification>, thread: Ref<Thread>) {
+        if self.notifications.get(notification).is_some_and(|n| n.waiters.is_empty()) {
+            self.notifications.set_home(notification, self.threads.home(thread));
+        }
     }
 
     /// The timer goes off at the first alarm, at the end of the slice if someone waits for it, and when the budget ends.

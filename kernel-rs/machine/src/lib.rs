@@ -9,6 +9,8 @@
 pub mod acpi;
 pub mod command_line;
 pub mod context;
+mod local;
+pub mod lock;
 pub mod memory;
 pub mod registers;
 
@@ -16,6 +18,8 @@ pub mod registers;
 mod hosted;
 #[cfg(target_os = "none")]
 mod x86_64;
+
+pub use local::{Core, Local, Maker, Message, Outcome, Run};
 
 #[cfg(not(target_os = "none"))]
 pub use hosted::*;

@@ -43,9 +43,9 @@ pub const USER_CODE: u64 = 0x23;
 pub const USER_DATA: u64 = 0x1b;
 
 /// Carry, parity, adjust, zero, sign, trap, direction, overflow, alignment check, identification.
-const USER_FLAGS: u64 = 0x0024_0dd5;
+pub(crate) const USER_FLAGS: u64 = 0x0024_0dd5;
 /// Interrupts on, and the bit that always reads one.
-const FORCED_FLAGS: u64 = 0x202;
+pub(crate) const FORCED_FLAGS: u64 = 0x202;
 
 impl Registers {
     /// Registers of a thread that starts.

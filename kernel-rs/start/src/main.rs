@@ -23,7 +23,7 @@ mod bare {
         // SAFETY: 1. `entry.s` comes here once, with what the loader or `pvh` gave, in the state that `abi` describes.
         let boot = unsafe { machine::boot(boot_info, settings) };
         KERNEL.set(kernel::start(boot_to_start(boot)));
-        machine::run(enter, system_call)
+        machine::run(&KERNEL, enter, system_call)
     }
 
     fn settings(bundle: &[u8]) -> Option<Settings> {

@@ -87,6 +87,7 @@ impl Kernel {
             return Err(Error::WouldBlock.into());
         }
         self.block(call.thread, State::Waiting(notification), call.arguments[0]);
+        self.notification_waits(notification, call.thread);
         let n = self.notifications.get_mut(notification).ok_or(Error::Gone)?;
         n.waiters.push_back(&mut self.threads, call.thread);
         Ok(Flow::Blocked)

@@ -9,26 +9,22 @@ use crate::invoke::{Call, Done, Failure, Flow, at};
 use abi::error::Error;
 use abi::handle::Handle;
 use abi::right::{Kind, Rights};
-use machine::memory::store::RawRef;
-use machine::memory::{Array, Frames, Ref};
+use machine::memory::{Array, Frames, RawRef, Ref};
 
 /// Slots looked at in one step of a long operation.
 const STEP: u32 = 64;
 
-/// A slot's place: its table's place and its index, in one number; 0 = none.
+/// A slot's place: its table's place and its index, in one number; 0 = none. The table's place fits: RAM ends below
+/// 2^44 bytes, and a place counts in units of 8.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Place(u64);
 
 impl Place {
     fn new(table: Ref<Table>, index: u32) -> Place {
-        let raw = table.to_raw();
-        Place((raw.frame as u64) << 32 | (raw.cell as u64 & 0xff) << 18 | index as u64)
+        Place(table.place() << 18 | index as u64)
     }
-    fn frame(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-    fn cell(self) -> u32 {
-        (self.0 >> 18) as u32 & 0xff
+    fn table(self) -> u64 {
+        self.0 >> 18
     }
     fn index(self) -> u32 {
         self.0 as u32 & 0x3_ffff
@@ -53,7 +49,7 @@ pub struct Slot {
 }
 
 const EMPTY: Slot = Slot {
-    object: RawRef { frame: 0, cell: 0, id: 0 },
+    object: RawRef::NOTHING,
     badge: 0,
     previous: Place(0),
     next: Place(0),
@@ -174,7 +170,7 @@ impl Kernel {
     }
 
     fn slot_at(&mut self, place: Place) -> Option<&mut Slot> {
-        let table = self.tables.at(place.frame(), place.cell())?;
+        let table = self.tables.at(place.table())?;
         self.tables.get_mut(table)?.slots.get_mut(place.index())
     }
 
@@ -387,7 +383,7 @@ impl Kernel {
                 t.progress += emptied;
                 return Ok(if done { Flow::value(t.progress) } else { Flow::Again });
             }
-            if let Some(table) = self.tables.at(next.frame(), next.cell()) {
+            if let Some(table) = self.tables.at(next.table()) {
                 self.clear_slot(table, next.index());
             }
             emptied += 1;

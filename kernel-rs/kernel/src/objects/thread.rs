@@ -16,6 +16,7 @@ use crate::invoke::{Call, Done, Flow, at};
 use abi::boot_info::USER_END;
 use abi::error::Error;
 use abi::right::{Kind, Rights};
+use machine::Run;
 use machine::context::{Context, UserState};
 use machine::memory::Ref;
 use machine::registers::Registers;
@@ -53,6 +54,8 @@ pub struct ReplyRight {
     pub number: u64,
 }
 
+/// The registers come first: the way in writes them (`machine::Run`).
+#[repr(C)]
 pub struct Thread {
     pub registers: Registers,
     pub user: UserState,
@@ -99,6 +102,13 @@ pub struct Thread {
     pub making: Option<Ref<Memory>>,
     /// What a long operation has done so far.
     pub progress: u64,
+}
+
+impl Run for Thread {
+    #[inline(always)]
+    fn registers(&self) -> &Registers {
+        &self.registers
+    }
 }
 
 impl Alarmed for Thread {
@@ -211,6 +221,8 @@ impl Kernel {
         (t.priority, t.affinity) = (priority, affinity);
         (t.budget_ns, t.period_ns) = (budget_us * 1000, period_us * 1000);
         (t.left_ns, t.replenish_ns) = (t.budget_ns, now_ns.saturating_add(t.period_ns));
+        // Where it waits now may not be where it may run next.
+        self.threads.set_home(thread, None);
         self.requeue(call.cpu, thread);
         Ok(Flow::NOTHING)
     }
@@ -299,8 +311,11 @@ impl Kernel {
         if let Some(n) = old.and_then(|n| self.notifications.get_mut(n)) {
             n.bound = None;
         }
-        if let Some(n) = notification.and_then(|n| self.notifications.get_mut(n)) {
+        if let Some(name) = notification
+            && let Some(n) = self.notifications.get_mut(name)
+        {
             n.bound = Some(thread);
+            self.notification_home(name, thread);
         }
         Ok(Flow::NOTHING)
     }

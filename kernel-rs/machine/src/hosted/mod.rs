@@ -70,6 +70,11 @@ pub fn set_timer(deadline_ns: Option<u64>) {
     fake(|m| m.timer_ns = deadline_ns);
 }
 
+/// Whether this CPU's timer goes off by then. Here all timers are set, and tests let them go off.
+pub fn timer_fires_by(deadline_ns: u64) -> bool {
+    now_ns() < deadline_ns
+}
+
 pub fn kick(cpu: usize) {
     fake(|m| m.kicked.push(cpu));
 }
@@ -98,6 +103,53 @@ pub fn has_user_space() -> bool {
 }
 
 pub fn set_fs_base(_: u64) {}
+
+thread_local! {
+    /// What each CPU of this thread's machine runs.
+    static LOADED: RefCell<[*mut u8; crate::MAX_CPUS]> = const { RefCell::new([core::ptr::null_mut(); crate::MAX_CPUS]) };
+}
+
+/// A place before which there is no home, as on a CPU.
+fn nobody() -> *mut u8 {
+    static NOBODY: crate::local::Nobody = crate::local::Nobody::NEW;
+    (&raw const NOBODY as *mut u8).wrapping_add(crate::local::BEFORE_NOBODY)
+}
+
+pub(crate) fn loaded(home: u64) -> *mut u8 {
+    let at = LOADED.with(|l| l.borrow()[home as usize - 1]);
+    if at.is_null() { nobody() } else { at }
+}
+
+pub(crate) fn set_loaded(cpu: usize, at: *mut u8) {
+    LOADED.with(|l| l.borrow_mut()[cpu] = at);
+}
+
+pub(crate) fn forget_loaded(at: *mut u8) {
+    LOADED.with(|l| l.borrow_mut().iter_mut().filter(|l| **l == at).for_each(|l| *l = core::ptr::null_mut()));
+}
+
+/// This CPU runs nothing.
+pub fn run_nothing(cpu: usize) {
+    set_loaded(cpu, core::ptr::null_mut());
+}
+
+/// # Safety
+/// As `core::ptr::copy`.
+pub(crate) unsafe fn copy_words(from: *const u64, to: *mut u64, count: usize) {
+    // SAFETY: the caller's.
+    unsafe { core::ptr::copy(from, to, count) };
+}
+
+/// Local mode of a CPU of this machine. Tests run one CPU at a time; whoever holds `state` holds all locks.
+pub fn local<K>(_state: &mut K, cpu: usize) -> crate::Local<'_> {
+    // SAFETY: 1. one thread is all CPUs of its machine; 2. `state`, through which stores are reached, is borrowed.
+    unsafe { crate::Local::new(cpu as u64 + 1) }
+}
+
+/// The maker of a CPU's keys.
+pub fn maker(cpu: usize) -> crate::Maker {
+    crate::Maker::new(cpu)
+}
 
 pub fn print(line: Arguments) {
     use std::fmt::Write;

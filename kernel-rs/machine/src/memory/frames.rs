@@ -34,6 +34,8 @@ const USER: u32 = 3;
 pub(super) const PAGE_TABLE: u32 = 4;
 pub(super) const ARRAY: u32 = 5;
 pub(crate) const CONTEXT: u32 = 6;
+/// Values of CPUs (`key::EachCpu`).
+const KEPT_FOR_CPUS: u32 = 7;
 const FIRST_STORE: u32 = 16;
 
 /// Reaches frames by number. Copies of it are what stores and arrays keep.
@@ -56,6 +58,11 @@ impl View {
         (frame < self.count).then(|| unsafe { &*self.records.add(frame as usize) })
     }
 
+    #[inline(always)]
+    pub(super) fn is_user(&self, frame: u32) -> bool {
+        self.has_tag(frame, USER)
+    }
+
     pub(super) fn has_tag(&self, frame: u32, tag: u32) -> bool {
         self.record(frame).is_some_and(|r| r.tag.load(Relaxed) == tag)
     }
@@ -68,6 +75,19 @@ impl View {
     pub(super) unsafe fn pointer_unchecked(&self, frame: u32) -> *mut u8 {
         // SAFETY: 1. `base` maps all frames below `count` in a row (`Frames::new`); 2. the caller's.
         unsafe { self.base.add(frame as usize * FRAME_BYTES) }
+    }
+
+    /// The bytes at a physical address, and whether their frame has that tag.
+    ///
+    /// # Safety
+    /// The frame has a record.
+    #[inline(always)]
+    pub(super) unsafe fn cell_unchecked<C>(&self, at: u64, tag: u32) -> (bool, *mut C) {
+        // SAFETY: the caller's; records live for ever and are shared as atomics; `base` maps all frames in a row.
+        unsafe {
+            let record = &*self.records.add((at / FRAME_BYTES as u64) as usize);
+            (record.tag.load(Relaxed) == tag, self.base.add(at as usize) as *mut C)
+        }
     }
 
     /// First byte of a frame. A frame without a record is refused: it panics.
@@ -214,6 +234,13 @@ impl Frames {
         let frame = self.find()?;
         self.claim(frame, tag);
         Some(frame)
+    }
+
+    /// First byte of `count` zeroed frames in a row that are never given back.
+    pub(super) fn take_kept_row(&mut self, count: u32) -> Option<*mut u8> {
+        let first = self.find_row(count)?;
+        (first..first + count).for_each(|frame| self.claim(frame, KEPT_FOR_CPUS));
+        Some(self.view.pointer(first))
     }
 
     /// Takes a frame back from the owner of `tag`, who has no reference into it any more.

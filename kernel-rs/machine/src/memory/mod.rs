@@ -3,12 +3,14 @@
 
 pub mod array;
 pub mod frames;
+pub mod key;
 pub mod paging;
 pub mod store;
 
 pub use array::Array;
 pub use frames::{Frame, Frames};
+pub use key::{EachCpu, Held, Key, Mine, Reader, RunKey, UserWords};
 pub use paging::{Access, PageTable};
-pub use store::{Ref, Slabs, Store};
+pub use store::{RawRef, Ref, Slabs, Store};
 
 pub const FRAME_BYTES: usize = 4096;

@@ -3,17 +3,21 @@
 //!
 //! A [`Ref`] names an object by place and identity: it never reaches another object that took the same place later,
 //! so a stale one is an answer (`None`), not a danger. It does not know pools: the payer's list is passed in.
+//!
+//! `Store` needs the kernel to itself. What a CPU reaches with its own lock alone goes through `key`.
 
 use super::FRAME_BYTES;
 use super::frames::{Frames, View};
+use super::key::{Key, Reader, RunKey};
+use crate::local::{Maker, Run};
 use core::marker::PhantomData;
 use core::num::NonZeroU64;
 
-/// Names an object of a `Store<T>`.
+/// Names an object of a `Store<T>`. Only stores make them, so the place is always that of a cell in RAM.
 pub struct Ref<T> {
-    frame: u32,
-    cell: u32,
-    id: NonZeroU64,
+    /// Physical address of the cell.
+    pub(super) at: u64,
+    pub(super) id: NonZeroU64,
     of: PhantomData<fn() -> T>,
 }
 
@@ -25,7 +29,7 @@ impl<T> Clone for Ref<T> {
 impl<T> Copy for Ref<T> {}
 impl<T> PartialEq for Ref<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.id == other.id && self.frame == other.frame && self.cell == other.cell
+        self.id == other.id && self.at == other.at
     }
 }
 impl<T> Eq for Ref<T> {}
@@ -36,26 +40,37 @@ impl<T> core::fmt::Debug for Ref<T> {
 }
 
 impl<T> Ref<T> {
-    /// The name as plain numbers, for tables that hold names of many types.
+    /// The name without its type, for tables that hold names of many types.
     pub fn to_raw(self) -> RawRef {
-        RawRef { frame: self.frame, cell: self.cell, id: self.id.get() }
+        RawRef { at: self.at, id: self.id.get() }
     }
     /// The name again. A name of another type's object finds nothing: its frame carries another tag.
+    #[inline(always)]
     pub fn from_raw(raw: RawRef) -> Option<Ref<T>> {
-        Some(Ref { frame: raw.frame, cell: raw.cell, id: NonZeroU64::new(raw.id)?, of: PhantomData })
+        Some(Ref { at: raw.at, id: NonZeroU64::new(raw.id)?, of: PhantomData })
     }
     /// Unique among all objects of this type that ever were.
     pub fn id(self) -> u64 {
         self.id.get()
     }
+    /// Where the object lives, in units of [`PLACE_UNIT`]: see [`Store::at`].
+    pub fn place(self) -> u64 {
+        self.at / PLACE_UNIT
+    }
 }
 
-/// A [`Ref`] without its type; all zero names nothing.
+/// Cells begin at multiples of this.
+pub const PLACE_UNIT: u64 = 8;
+
+/// A [`Ref`] without its type; the default names nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RawRef {
-    pub frame: u32,
-    pub cell: u32,
-    pub id: u64,
+    at: u64,
+    id: u64,
+}
+
+impl RawRef {
+    pub const NOTHING: RawRef = RawRef { at: 0, id: 0 };
 }
 
 /// The slabs of one type that one payer pays for.
@@ -75,10 +90,12 @@ struct Header {
 }
 
 #[repr(C)]
-struct Cell<T> {
+pub(crate) struct Cell<T> {
     /// 0 = free.
-    id: u64,
-    value: core::mem::MaybeUninit<T>,
+    pub(super) id: u64,
+    /// The CPU, plus 1, that reaches the object with its own lock alone; 0 = none does. Changes only with all locks held.
+    pub(super) home: u64,
+    pub(super) value: core::mem::MaybeUninit<T>,
 }
 
 /// All objects of one type.
@@ -86,6 +103,10 @@ pub struct Store<T> {
     view: View,
     tag: u32,
     next_id: u64,
+    /// CPUs that have a key.
+    keys: u64,
+    /// There are readers, so nobody gets a key.
+    readers: bool,
     of: PhantomData<T>,
 }
 
@@ -104,7 +125,7 @@ impl<T> Store<T> {
 
     pub fn new(frames: &mut Frames) -> Store<T> {
         const { assert!(Self::CELLS > 0 && align_of::<Cell<T>>() <= FRAME_BYTES) };
-        Store { view: frames.view(), tag: frames.new_store(), next_id: 1, of: PhantomData }
+        Store { view: frames.view(), tag: frames.new_store(), next_id: 1, keys: 0, readers: false, of: PhantomData }
     }
 
     fn header(&self, frame: u32) -> *mut Header {
@@ -113,7 +134,6 @@ impl<T> Store<T> {
     }
 
     /// The cell, if the frame is one of this store's slabs; it may be free.
-    #[inline(always)]
     fn cell(&self, frame: u32, cell: u32) -> Option<*mut Cell<T>> {
         if cell >= Self::CELLS || !self.view.has_tag(frame, self.tag) {
             return None;
@@ -123,11 +143,14 @@ impl<T> Store<T> {
         Some(unsafe { self.view.pointer_unchecked(frame).add(offset) } as *mut Cell<T>)
     }
 
+    fn name(&self, frame: u32, cell: u32, id: NonZeroU64) -> Ref<T> {
+        let offset = Self::FIRST + cell as usize * size_of::<Cell<T>>();
+        Ref { at: frame as u64 * FRAME_BYTES as u64 + offset as u64, id, of: PhantomData }
+    }
+
     #[inline(always)]
     fn live(&self, r: Ref<T>) -> Option<*mut Cell<T>> {
-        let cell = self.cell(r.frame, r.cell)?;
-        // SAFETY: 1. a slab's cells have a valid `id` from `take` (zeroed) on; 2. `self` is borrowed.
-        (unsafe { (*cell).id } == r.id.get()).then_some(cell)
+        live_cell(&self.view, self.tag, r)
     }
 
     #[inline(always)]
@@ -138,11 +161,14 @@ impl<T> Store<T> {
     }
 
     /// The name of whatever object lives at that place now: for links that are kept right as objects go.
-    pub fn at(&self, frame: u32, cell: u32) -> Option<Ref<T>> {
-        let place = self.cell(frame, cell)?;
+    pub fn at(&self, place: u64) -> Option<Ref<T>> {
+        let at = place.checked_mul(PLACE_UNIT)?;
+        let (frame, offset) = (u32::try_from(at / FRAME_BYTES as u64).ok()?, at as usize % FRAME_BYTES);
+        let cell = offset.checked_sub(Self::FIRST)? / size_of::<Cell<T>>();
+        let found = self.cell(frame, cell as u32)?;
         // SAFETY: 1. `cell` checked the place; 2. `id` is valid in every slab.
-        let id = NonZeroU64::new(unsafe { (*place).id })?;
-        Some(Ref { frame, cell, id, of: PhantomData })
+        let id = NonZeroU64::new(unsafe { (*found).id })?;
+        Some(self.name(frame, cell as u32, id)).filter(|r| r.at == at)
     }
 
     #[inline(always)]
@@ -157,6 +183,54 @@ impl<T> Store<T> {
         let (x, y) = (self.live(a)?, self.live(b)?);
         // SAFETY: as `get_mut`; 4. two different cells do not overlap.
         (x != y).then(|| unsafe { ((*x).value.assume_init_mut(), (*y).value.assume_init_mut()) })
+    }
+
+    /// Says which CPU reaches the object with its own lock alone, from now on; `None`: no CPU does.
+    pub fn set_home(&mut self, r: Ref<T>, cpu: Option<usize>) {
+        if let Some(cell) = self.live(r) {
+            // SAFETY: 1. the cell is there (`live`); 2. `self` is borrowed mutably: all locks are held.
+            unsafe { (*cell).home = cpu.map_or(0, |c| c as u64 + 1) };
+        }
+    }
+
+    /// The CPU that [`Store::set_home`] named last.
+    pub fn home(&self, r: Ref<T>) -> Option<usize> {
+        // SAFETY: 1. the cell is there (`live`); 2. `home` is valid in every slab.
+        self.live(r).and_then(|cell| unsafe { (*cell).home }.checked_sub(1)).map(|c| c as usize)
+    }
+
+    /// The key of one CPU to the objects that are at home there. A CPU has one, and a store with readers has none.
+    pub fn key(&mut self, maker: &Maker) -> Key<T>
+    where
+        T: Send,
+    {
+        self.give_key(maker);
+        Key::new(self.view, self.tag)
+    }
+
+    /// As [`Store::key`], to objects that run.
+    pub fn run_key(&mut self, maker: &Maker) -> RunKey<T>
+    where
+        T: Run + Send,
+    {
+        self.give_key(maker);
+        RunKey::new(self.view, self.tag)
+    }
+
+    fn give_key(&mut self, maker: &Maker) {
+        let bit = 1 << maker.cpu();
+        assert!(!self.readers && self.keys & bit == 0, "one key a CPU, and no readers");
+        self.keys |= bit;
+    }
+
+    /// Reads objects in local mode: they must only ever change with all locks held, so the store has no keys.
+    pub fn reader(&mut self) -> Reader<T>
+    where
+        T: Sync,
+    {
+        assert!(self.keys == 0, "a store with keys has no readers");
+        self.readers = true;
+        Reader::new(self.view, self.tag)
     }
 
     /// What [`Store::create`] would need for this payer.
@@ -182,6 +256,7 @@ impl<T> Store<T> {
         // SAFETY: 1. the cell is free, so nothing is overwritten; 2. `self` is borrowed mutably.
         unsafe {
             (*cell).value.write(value);
+            (*cell).home = 0;
             (*cell).id = id.get();
         }
         let header = self.header(frame);
@@ -194,33 +269,36 @@ impl<T> Store<T> {
             self.unlink(&mut slabs.partial, frame);
             self.link(&mut slabs.full, frame);
         }
-        Some(Ref { frame, cell: index, id, of: PhantomData })
+        Some(self.name(frame, index, id))
     }
 
     /// Takes the object out. The frame goes back with the last object in it. `slabs` must be the payer's it was made
     /// from; with another's, the lists are wrong but no object is.
     pub fn remove(&mut self, frames: &mut Frames, slabs: &mut Slabs, r: Ref<T>) -> Option<(T, Cost)> {
         let cell = self.live(r)?;
+        let frame = (r.at / FRAME_BYTES as u64) as u32;
+        // SAFETY: 1. the cell's own field; its place is not read.
+        crate::forget_loaded(unsafe { &raw mut (*cell).value } as *mut u8);
         // SAFETY: 1. the cell holds a value (`live`); 2. its id becomes 0, so the value is not read again.
         let value = unsafe {
             (*cell).id = 0;
             (*cell).value.assume_init_read()
         };
-        let header = self.header(r.frame);
+        let header = self.header(frame);
         // SAFETY: 1. `header` checked the frame; 2. `self` is borrowed mutably.
         let (used, was_full) = unsafe {
             (*header).used -= 1;
             ((*header).used, (*header).used + 1 == Self::CELLS)
         };
         if was_full {
-            self.unlink(&mut slabs.full, r.frame);
-            self.link(&mut slabs.partial, r.frame);
+            self.unlink(&mut slabs.full, frame);
+            self.link(&mut slabs.partial, frame);
         }
         if used > 0 {
             return Some((value, Cost::Nothing));
         }
-        self.unlink(&mut slabs.partial, r.frame);
-        frames.give(r.frame, self.tag);
+        self.unlink(&mut slabs.partial, frame);
+        frames.give(frame, self.tag);
         Some((value, Cost::OneFrame))
     }
 
@@ -231,8 +309,20 @@ impl<T> Store<T> {
             let cell = self.cell(frame, index)?;
             // SAFETY: 1. `cell` checked the place; 2. `id` is valid in every slab.
             let id = NonZeroU64::new(unsafe { (*cell).id })?;
-            Some(Ref { frame, cell: index, id, of: PhantomData })
+            Some(self.name(frame, index, id))
         })
+    }
+
+    /// Makes the object the one that this CPU, of that number, runs.
+    pub fn run(&mut self, r: Ref<T>, cpu: usize)
+    where
+        T: Run,
+    {
+        super::key::only_one_runs(self.tag);
+        if let Some(cell) = self.live(r) {
+            // SAFETY: 1. the cell is live, and stays so while it is loaded (`remove`).
+            unsafe { super::key::load(cell, cpu) };
+        }
     }
 
     fn link(&mut self, list: &mut u32, frame: u32) {
@@ -269,6 +359,16 @@ impl<T> Store<T> {
     }
 }
 
+/// The cell of an object, if it still lives and is of the store with that tag.
+#[inline(always)]
+pub(super) fn live_cell<T>(view: &View, tag: u32, r: Ref<T>) -> Option<*mut Cell<T>> {
+    // SAFETY: 1. only stores make a `Ref`, of places in frames that have a record; frames never lose it.
+    let (tagged, cell) = unsafe { view.cell_unchecked::<Cell<T>>(r.at, tag) };
+    // SAFETY: 1. the frame is a slab of this type (`tagged`), and only cells of this type have a name in it that could
+    // be asked for with this tag: tags of stores are never reused; 2. `id` is valid from `take` (zeroed) on.
+    (tagged && unsafe { (*cell).id } == r.id.get()).then_some(cell)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,7 +382,7 @@ mod tests {
         let old = store.create(&mut frames, &mut slabs, 1).unwrap();
         assert_eq!(store.remove(&mut frames, &mut slabs, old), Some((1, Cost::OneFrame)));
         let new = store.create(&mut frames, &mut slabs, 2).unwrap();
-        assert_eq!((new.frame, new.cell), (old.frame, old.cell));
+        assert_eq!(new.at, old.at);
         assert_eq!(store.get(old), None);
         assert_eq!(store.get(new), Some(&2));
     }

@@ -13,9 +13,9 @@ const PIT_HZ: u64 = 1_193_182;
 const MEASURE_PIT_TICKS: u64 = PIT_HZ / 50;
 
 /// Counter at the kernel's time 0.
-static BASE: AtomicU64 = AtomicU64::new(0);
+pub(super) static BASE: AtomicU64 = AtomicU64::new(0);
 /// Nanoseconds per count, times 2^32.
-static NS_PER_COUNT: AtomicU64 = AtomicU64::new(1 << 32);
+pub(super) static NS_PER_COUNT: AtomicU64 = AtomicU64::new(1 << 32);
 /// Counts of the TSC and of the local APIC timer per nanosecond, times 2^32.
 static COUNTS_PER_NS: AtomicU64 = AtomicU64::new(0);
 static TIMER_PER_NS: AtomicU64 = AtomicU64::new(0);
@@ -62,12 +62,13 @@ pub fn ns_before_start(counter: u64) -> u64 {
     if counter == 0 || counter > base { 0 } else { scale(base - counter, NS_PER_COUNT.load(Relaxed)) }
 }
 
-/// Sets this CPU's alarm; `None` turns it off. An alarm in the past fires at once.
+/// Sets this CPU's alarm; `None` turns it off. An alarm in the past fires at once. One that was set for an earlier time
+/// stays: it goes off once for nothing, which is cheaper than setting the timer at each switch of threads.
 pub fn set_timer(deadline_ns: Option<u64>) {
-    let wanted = deadline_ns.unwrap_or(u64::MAX);
-    if this().alarm_ns.swap(wanted, Relaxed) == wanted {
+    if this().alarm_ns.load(Relaxed) <= deadline_ns.unwrap_or(u64::MAX) {
         return;
     }
+    this().alarm_ns.store(deadline_ns.unwrap_or(u64::MAX), Relaxed);
     if features().has(Features::TSC_DEADLINE) {
         let counter = match deadline_ns {
             None => 0,
@@ -83,6 +84,12 @@ pub fn set_timer(deadline_ns: Option<u64>) {
         Some(ns) => (scale(ns.saturating_sub(now_ns()), TIMER_PER_NS.load(Relaxed)) + 1).min(u32::MAX as u64),
     };
     apic::set_timer_count(count as u32);
+}
+
+/// Whether this CPU's timer goes off by then anyway. If it does not it may have gone off already.
+#[inline(always)]
+pub fn timer_fires_by(deadline_ns: u64) -> bool {
+    this().alarm_ns.load(Relaxed) <= deadline_ns
 }
 
 /// The alarm went off: the next one must be set even if it is for the same time.

@@ -144,6 +144,18 @@ pub fn protect() {
     super::user_state::init();
 }
 
+/// Copies words, the first first.
+///
+/// # Safety
+/// As `core::ptr::copy_nonoverlapping`, but that the two may be the same.
+#[inline(always)]
+pub(crate) unsafe fn copy_words(from: *const u64, to: *mut u64, count: usize) {
+    // SAFETY: the caller's; the direction flag is clear in the kernel.
+    unsafe {
+        asm!("rep movsq", inout("rcx") count => _, inout("rsi") from => _, inout("rdi") to => _, options(nostack, preserves_flags))
+    };
+}
+
 /// Stops this CPU for ever.
 pub fn halt() -> ! {
     loop {

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Into the kernel and out again.
 //!
-//! Every entry pushes one `Registers` on the CPU's stack and calls [`enter`]; there is one stack a CPU, since a thread
+//! An entry pushes one `Registers` on the CPU's stack and calls [`enter`]; there is one stack a CPU, since a thread
 //! never waits inside the kernel. Interrupts stay off. The way out is `sysret` if the thread came by `syscall`, else
 //! `iret`; or no way out: the CPU idles until an interrupt enters again, on a fresh stack.
+//!
+//! The most frequent system calls have a shorter way, `local`: it takes this CPU's flag of the lock, saves what the C
+//! ABI says a call preserves into the thread's own `Registers` (what is loaded), and keeps the message in registers. If
+//! the kernel declines, or the flag is taken, the call starts again on the long way.
 
-use super::per_cpu::{answer, this};
+use super::per_cpu::{KernelLock, answer, this};
 use super::{apic, clock, cpu, fatal};
-use crate::registers::{Registers, SYSCALL};
+use crate::local::{Core, Local, Message, Outcome};
+use crate::registers::{FORCED_FLAGS, Registers, SYSCALL, USER_FLAGS};
 use crate::{Event, Next};
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -40,11 +45,53 @@ vector_stubs:
   .set n, n + 1
 .endr
 
+# A system call in local mode: number, and the function that does it.
+.macro local number, function
+  lock btsl $0, %gs:32
+  jc entry_syscall_long
+  movq %rsp, %gs:16
+  movq %gs:24, %rsp
+  movq %r15, 0(%rsp)
+  movq %r14, 8(%rsp)
+  movq %r13, 16(%rsp)
+  movq %r12, 24(%rsp)
+  movq %rbp, 64(%rsp)
+  movq %rbx, 104(%rsp)
+  movq %rcx, 136(%rsp)
+  movq %r11, 152(%rsp)
+  movq %gs:16, %rcx
+  movq %rcx, 160(%rsp)
+  movq %gs:8, %rsp
+  movq %r10, %rcx
+  cld
+  xorl %ebp, %ebp
+  callq *\function(%rip)
+  decl %eax
+  je entry_leave_same
+  jns entry_resume
+  movl $\number, %eax
+  jmp entry_declined
+.endm
+
 .balign 16
 .global entry_syscall
 entry_syscall:
   swapgs
+  cmpq $8, %rax
+  je entry_call
+  cmpq $11, %rax
+  je entry_reply_receive
+  testq %rax, %rax
+  je entry_null
+  cmpq $16, %rax
+  je entry_signal
+  cmpq $17, %rax
+  je entry_wait
+  cmpq $2, %rax
+  je entry_clock_now
+entry_syscall_long:
   movq %rsp, %gs:16
+entry_syscall_parked:
   movq %gs:8, %rsp
   pushq $0x1b
   pushq %gs:16
@@ -73,6 +120,115 @@ entry_syscall:
   movq %rsp, %rdi
   call {enter_syscall}
   jmp entry_leave
+
+.balign 16
+entry_call:
+  local 8, {local_call}
+.balign 16
+entry_reply_receive:
+  local 11, {local_reply_receive}
+.balign 16
+entry_signal:
+  local 16, {local_signal}
+.balign 16
+entry_wait:
+  local 17, {local_wait}
+
+entry_null:
+  xorl %edi, %edi
+  xorl %esi, %esi
+  xorl %edx, %edx
+  xorl %r10d, %r10d
+  swapgs
+  sysretq
+
+entry_clock_now:
+  lfence
+  rdtsc
+  shlq $32, %rdx
+  orq %rdx, %rax
+  subq {base}(%rip), %rax
+  mulq {ns_per_count}(%rip)
+  shrdq $32, %rdx, %rax
+  movq %rax, %rdi
+  xorl %eax, %eax
+  xorl %esi, %esi
+  xorl %edx, %edx
+  xorl %r10d, %r10d
+  swapgs
+  sysretq
+
+# The same thread goes on with the value in rdx.
+entry_leave_same:
+  movq %gs:24, %rax
+  movq 136(%rax), %rcx
+  cmpq %gs:40, %rcx
+  ja 5f
+  movl 152(%rax), %r11d
+  andl ${user_flags}, %r11d
+  orl ${forced_flags}, %r11d
+  movq 64(%rax), %rbp
+  movq 160(%rax), %rsp
+  movq %rdx, %rdi
+  xorl %eax, %eax
+  xorl %esi, %esi
+  xorl %edx, %edx
+  xorl %r10d, %r10d
+  xorl %r8d, %r8d
+  xorl %r9d, %r9d
+  movl $0, %gs:32
+  swapgs
+  sysretq
+5:
+  ud2
+
+# What is loaded goes on with all of its registers.
+entry_resume:
+  movq %gs:24, %rax
+  movq 136(%rax), %rcx
+  cmpq %gs:40, %rcx
+  ja 5b
+  movl 152(%rax), %edx
+  andl ${user_flags}, %edx
+  orl ${forced_flags}, %edx
+  pushq $0x1b
+  pushq 160(%rax)
+  pushq %rdx
+  pushq $0x23
+  pushq %rcx
+  movq 0(%rax), %r15
+  movq 8(%rax), %r14
+  movq 16(%rax), %r13
+  movq 24(%rax), %r12
+  movq 32(%rax), %r11
+  movq 40(%rax), %r10
+  movq 48(%rax), %r9
+  movq 56(%rax), %r8
+  movq 64(%rax), %rbp
+  movq 72(%rax), %rdi
+  movq 80(%rax), %rsi
+  movq 88(%rax), %rdx
+  movq 96(%rax), %rcx
+  movq 104(%rax), %rbx
+  movq 112(%rax), %rax
+  movl $0, %gs:32
+  swapgs
+  iretq
+
+# As if it had never been tried: the arguments are where `declined` put them.
+entry_declined:
+  movq %gs:24, %rcx
+  movq 40(%rcx), %r10
+  movq 48(%rcx), %r9
+  movq 56(%rcx), %r8
+  movq 64(%rcx), %rbp
+  movq 72(%rcx), %rdi
+  movq 80(%rcx), %rsi
+  movq 88(%rcx), %rdx
+  movq 152(%rcx), %r11
+  movq 136(%rcx), %rcx
+  movl $0, %gs:32
+  jmp entry_syscall_parked
 
 entry_common:
   pushq %rax
@@ -148,8 +304,21 @@ entry_idle:
     enter = sym enter,
     enter_syscall = sym enter_syscall,
     first = sym first,
+    local_call = sym LOCAL_CALL,
+    local_reply_receive = sym LOCAL_REPLY_RECEIVE,
+    local_signal = sym LOCAL_SIGNAL,
+    local_wait = sym LOCAL_WAIT,
+    base = sym clock::BASE,
+    ns_per_count = sym clock::NS_PER_COUNT,
+    user_flags = const USER_FLAGS,
+    forced_flags = const FORCED_FLAGS,
     options(att_syntax)
 );
+
+static LOCAL_CALL: AtomicUsize = AtomicUsize::new(0);
+static LOCAL_REPLY_RECEIVE: AtomicUsize = AtomicUsize::new(0);
+static LOCAL_SIGNAL: AtomicUsize = AtomicUsize::new(0);
+static LOCAL_WAIT: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" {
     static vector_stubs: u8;
@@ -168,7 +337,13 @@ pub fn syscall_address() -> u64 {
 }
 
 /// Runs the kernel on this CPU, for ever.
-pub fn run(handler: Handler, system_call: SystemCall) -> ! {
+pub fn run<K: Core + 'static>(lock: &'static KernelLock<K>, handler: Handler, system_call: SystemCall) -> ! {
+    super::per_cpu::count();
+    lock.make_own();
+    LOCAL_CALL.store(local_call::<K> as *const () as usize, Relaxed);
+    LOCAL_REPLY_RECEIVE.store(local_reply_receive::<K> as *const () as usize, Relaxed);
+    LOCAL_SIGNAL.store(local_signal::<K> as *const () as usize, Relaxed);
+    LOCAL_WAIT.store(local_wait::<K> as *const () as usize, Relaxed);
     SYSTEM_CALL.store(system_call as usize, Relaxed);
     HANDLER.store(handler as usize, Relaxed);
     super::smp::release();
@@ -179,6 +354,113 @@ pub fn run(handler: Handler, system_call: SystemCall) -> ! {
 pub fn start_running() -> ! {
     // SAFETY: 1. the per-CPU block holds a mapped stack; whatever is on the present one is not needed again.
     unsafe { entry_first() }
+}
+
+/// This CPU's part of the kernel, and the proof that it is in local mode.
+///
+/// # Safety
+/// Called once by each entry in local mode, with `run`'s `K`.
+#[inline(always)]
+unsafe fn enter_local<K: Core>() -> (&'static mut K::Own, Local<'static>) {
+    let block = this();
+    // SAFETY: 1. `make_own` put a `K::Own` there, before any user code ran; 2. it is this CPU's, which is here once;
+    // 3. the entry code holds this CPU's flag until it leaves.
+    unsafe { (&mut *(block.own.load(Relaxed) as *mut K::Own), Local::new(block.home.load(Relaxed))) }
+}
+
+/// What the entry code gets back, in rax and rdx: 0 = declined, 1 = the same thread goes on with the value, 2 = what is
+/// loaded goes on with all of its registers.
+#[repr(C)]
+struct Back {
+    done: u64,
+    value: u64,
+}
+
+extern "C" fn local_call<K: Core>(handle: u64, tag: u64, a: u64, b: u64, c: u64, d: u64) -> Back {
+    let message = Message { handle, tag, words: [a, b, c, d] };
+    // SAFETY: 1. called by `entry_call` alone.
+    let (own, local) = unsafe { enter_local::<K>() };
+    leave_local(K::call(own, &local, message), message)
+}
+
+extern "C" fn local_reply_receive<K: Core>(handle: u64, tag: u64, a: u64, b: u64, c: u64, d: u64) -> Back {
+    let message = Message { handle, tag, words: [a, b, c, d] };
+    // SAFETY: 1. called by `entry_reply_receive` alone.
+    let (own, local) = unsafe { enter_local::<K>() };
+    leave_local(K::reply_receive(own, &local, message), message)
+}
+
+extern "C" fn local_signal<K: Core>(handle: u64, bits: u64, a: u64, b: u64, c: u64, d: u64) -> Back {
+    // SAFETY: 1. called by `entry_signal` alone.
+    let (own, local) = unsafe { enter_local::<K>() };
+    leave_local(K::signal(own, &local, handle, bits), Message { handle, tag: bits, words: [a, b, c, d] })
+}
+
+extern "C" fn local_wait<K: Core>(handle: u64, timeout_ns: u64, a: u64, b: u64, c: u64, d: u64) -> Back {
+    // SAFETY: 1. called by `entry_wait` alone.
+    let (own, local) = unsafe { enter_local::<K>() };
+    leave_local(K::wait(own, &local, handle, timeout_ns), Message { handle, tag: timeout_ns, words: [a, b, c, d] })
+}
+
+#[inline(always)]
+fn leave_local(outcome: Outcome, m: Message) -> Back {
+    match outcome {
+        Outcome::Declined => declined(m),
+        Outcome::Value(value) => Back { done: 1, value },
+        Outcome::Message { badge, tag } => leave_other(badge, tag, m.words),
+        Outcome::Resume => Back { done: 2, value: 0 },
+    }
+}
+
+/// Puts the arguments where `entry_declined` takes them from.
+#[cold]
+fn declined(m: Message) -> Back {
+    let registers = crate::loaded(0) as *mut Registers;
+    // SAFETY: 1. what is loaded begins with `Registers`; 2. this CPU holds its flag, and no reference to the thread is
+    // left: the kernel's function has returned.
+    unsafe {
+        (*registers).rdi = m.handle;
+        (*registers).rsi = m.tag;
+        [(*registers).rdx, (*registers).r10, (*registers).r8, (*registers).r9] = m.words;
+    }
+    Back { done: 0, value: 0 }
+}
+
+/// Leaves to what is loaded now, which waited in a system call: registers that the call preserves come from its
+/// `Registers`, confined as by [`Registers::confine`]; those of the message are given.
+#[inline(always)]
+fn leave_other(badge: u64, tag: u64, [a, b, c, d]: [u64; 4]) -> ! {
+    // SAFETY: 1. what is loaded begins with `Registers`, and this CPU holds its flag until the last of them is read;
+    // 2. only user privileges: the address is a user one, the flags are masked, `sysret` sets the rest; 3. every other
+    // register is given, so none holds what is the kernel's; 4. nothing on this stack is needed again.
+    unsafe {
+        asm!(
+            "movq %gs:24, %rax",
+            "movq 136(%rax), %rcx",
+            "cmpq %gs:40, %rcx",
+            "ja 2f",
+            "movl 152(%rax), %r11d",
+            "andl ${user_flags}, %r11d",
+            "orl ${forced_flags}, %r11d",
+            "movq 0(%rax), %r15",
+            "movq 8(%rax), %r14",
+            "movq 16(%rax), %r13",
+            "movq 24(%rax), %r12",
+            "movq 64(%rax), %rbp",
+            "movq 104(%rax), %rbx",
+            "movq 160(%rax), %rsp",
+            "xorl %eax, %eax",
+            "movl $0, %gs:32",
+            "swapgs",
+            "sysretq",
+            "2:",
+            "ud2",
+            user_flags = const USER_FLAGS,
+            forced_flags = const FORCED_FLAGS,
+            in("rdi") badge, in("rsi") tag, in("rdx") a, in("r10") b, in("r8") c, in("r9") d,
+            options(noreturn, att_syntax)
+        )
+    }
 }
 
 /// 0 = leave by `iret`, 1 = leave by `sysret`.

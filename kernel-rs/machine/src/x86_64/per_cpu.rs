@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! What each CPU has of its own, the kernel lock, and how CPUs reach each other.
+//! What each CPU has of its own, the kernel's state behind its lock (`lock`), and how CPUs reach each other.
 //!
 //! TLB shootdown: the CPU that changes page tables asks each CPU that has those tables loaded and waits for its answer.
 //! A CPU answers at kernel entry and while it waits for the kernel lock, so the wait always ends.
 
 use super::cpu::{self, GS_BASE, KERNEL_GS_BASE};
 use super::{apic, kernel_space};
-use crate::MAX_CPUS;
+use crate::local::{BEFORE_NOBODY, Core, Maker, Nobody};
 use crate::memory::PageTable;
+use crate::{MAX_CPUS, lock};
+use abi::boot_info::USER_END;
 use core::arch::asm;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
-/// The first three fields stand where `entry` expects them.
+/// The first fields stand where `entry` expects them.
 #[repr(C)]
 pub struct PerCpu {
     this: AtomicU64,
@@ -20,6 +23,15 @@ pub struct PerCpu {
     pub stack_top: AtomicU64,
     /// Parks the user's stack pointer during `syscall`.
     scratch: AtomicU64,
+    /// The registers, and what comes with them, of the thread that runs here: never null.
+    loaded: AtomicPtr<u8>,
+    /// This CPU's flag of the kernel lock.
+    flag: AtomicU32,
+    user_end: u64,
+    /// Its `Core::Own`.
+    pub own: AtomicPtr<u8>,
+    /// `index` plus 1.
+    pub home: AtomicU64,
     pub index: AtomicUsize,
     pub apic_id: AtomicU32,
     pub online: AtomicBool,
@@ -28,7 +40,11 @@ pub struct PerCpu {
     /// Root of the page tables that are loaded.
     root: AtomicU64,
     request: AtomicU32,
+    nobody: UnsafeCell<Nobody>,
 }
+
+// SAFETY: 1. all is atomic but `nobody`, which only the entry code of its CPU touches, under that CPU's flag.
+unsafe impl Sync for PerCpu {}
 
 const FLUSH: u32 = 1;
 const RETIRE: u32 = 2;
@@ -38,14 +54,32 @@ static CPUS: [PerCpu; MAX_CPUS] = [const {
         this: AtomicU64::new(0),
         stack_top: AtomicU64::new(0),
         scratch: AtomicU64::new(0),
+        loaded: AtomicPtr::new(core::ptr::null_mut()),
+        flag: AtomicU32::new(0),
+        user_end: USER_END,
+        own: AtomicPtr::new(core::ptr::null_mut()),
+        home: AtomicU64::new(0),
         index: AtomicUsize::new(0),
         apic_id: AtomicU32::new(0),
         online: AtomicBool::new(false),
         alarm_ns: AtomicU64::new(u64::MAX),
         root: AtomicU64::new(0),
         request: AtomicU32::new(0),
+        nobody: UnsafeCell::new(Nobody::NEW),
     }
 }; MAX_CPUS];
+
+/// CPUs that run, once the first one knows; they have the first numbers.
+static COUNT: AtomicUsize = AtomicUsize::new(1);
+
+fn running_cpus() -> &'static [PerCpu] {
+    &CPUS[..COUNT.load(Relaxed).min(MAX_CPUS)]
+}
+
+/// Counts the CPUs, before any but the first enters the kernel.
+pub fn count() {
+    COUNT.store(CPUS.iter().take_while(|c| c.online.load(Acquire)).count().max(1), Relaxed);
+}
 
 /// Any CPU's block.
 pub fn cpu_block(index: usize) -> &'static PerCpu {
@@ -53,12 +87,13 @@ pub fn cpu_block(index: usize) -> &'static PerCpu {
 }
 
 /// This CPU's block.
+#[inline(always)]
 pub fn this() -> &'static PerCpu {
     let address: u64;
     // SAFETY: 1. in the kernel GS points to this CPU's block (`install`, and swapgs on every entry); 2. its first word
     // is its own address; 3. blocks are static.
     unsafe {
-        asm!("mov {}, gs:[0]", out(reg) address, options(nostack, preserves_flags, readonly));
+        asm!("mov {}, gs:[0]", out(reg) address, options(nostack, preserves_flags, pure, readonly));
         &*(address as *const PerCpu)
     }
 }
@@ -73,12 +108,45 @@ pub fn install(index: usize, apic_id: u32, stack_top: u64) {
     block.this.store(block as *const PerCpu as u64, Relaxed);
     block.stack_top.store(stack_top, Relaxed);
     block.index.store(index, Relaxed);
+    block.home.store(index as u64 + 1, Relaxed);
+    block.loaded.store(nobody(block), Relaxed);
     block.apic_id.store(apic_id, Relaxed);
     block.root.store(kernel_space::root(), Relaxed);
     // SAFETY: 1. a static block; 2. the user's GS base is 0 until a thread sets it.
     unsafe {
         cpu::write_msr(GS_BASE, block as *const PerCpu as u64);
         cpu::write_msr(KERNEL_GS_BASE, 0);
+    }
+}
+
+fn nobody(block: &PerCpu) -> *mut u8 {
+    (block.nobody.get() as *mut u8).wrapping_add(BEFORE_NOBODY)
+}
+
+/// What this CPU runs.
+#[inline(always)]
+pub(crate) fn loaded(_: u64) -> *mut u8 {
+    this().loaded.load(Relaxed)
+}
+
+/// This CPU, of that number, runs that from now on.
+#[inline(always)]
+pub(crate) fn set_loaded(_: usize, at: *mut u8) {
+    this().loaded.store(at, Relaxed);
+}
+
+/// This CPU, of that number, runs nothing.
+pub fn run_nothing(_: usize) {
+    this().loaded.store(nobody(this()), Relaxed);
+}
+
+/// The object there is about to go: no CPU may run it. All locks are held.
+pub(crate) fn forget_loaded(at: *mut u8) {
+    for block in running_cpus() {
+        if block.loaded.load(Relaxed) == at {
+            assert!(core::ptr::eq(block, this()), "removed while another CPU runs it");
+            block.loaded.store(nobody(block), Relaxed);
+        }
     }
 }
 
@@ -177,47 +245,59 @@ pub fn kick(cpu: usize) {
     }
 }
 
-/// The one lock of the kernel: who holds it may touch the state in it. It is not first come, first served: on a virtual
-/// machine whose CPUs are not always running, a queue would wait for whoever sleeps at its head.
-pub struct KernelLock<T> {
-    held: AtomicBool,
-    state: UnsafeCell<Option<T>>,
+/// The kernel's state, for whoever holds all flags of the lock, and what each CPU has of its own in local mode.
+pub struct KernelLock<K: Core> {
+    state: UnsafeCell<Option<K>>,
+    own: [UnsafeCell<MaybeUninit<K::Own>>; MAX_CPUS],
 }
 
-// SAFETY: 1. `state` is reached only by the holder of the lock, one CPU at a time.
-unsafe impl<T: Send> Sync for KernelLock<T> {}
+// SAFETY: 1. `state` is reached only by the holder of all flags, one CPU at a time; 2. each `own` only by its CPU, in
+// local mode (`entry`); it is made on the first CPU, before any other runs, and nothing in it is tied to a CPU but by
+// where it is kept, and `K`, being `Send`, keeps none of it.
+unsafe impl<K: Core + Send> Sync for KernelLock<K> {}
 
-impl<T> KernelLock<T> {
-    pub const fn new() -> KernelLock<T> {
-        KernelLock { held: AtomicBool::new(false), state: UnsafeCell::new(None) }
+impl<K: Core> KernelLock<K> {
+    pub const fn new() -> KernelLock<K> {
+        KernelLock { state: UnsafeCell::new(None), own: [const { UnsafeCell::new(MaybeUninit::uninit()) }; MAX_CPUS] }
     }
 
     /// Puts the state in, before anyone uses it.
-    pub fn set(&self, state: T) {
+    pub fn set(&self, state: K) {
         self.locked(|slot| *slot = Some(state));
     }
 
-    fn locked<R>(&self, act: impl FnOnce(&mut Option<T>) -> R) -> R {
-        while self.held.swap(true, Acquire) {
-            while self.held.load(Relaxed) {
-                answer();
-                core::hint::spin_loop();
-            }
+    /// Makes each CPU's own part. Called once, before any CPU runs user code.
+    pub(super) fn make_own(&'static self) {
+        for (block, own) in running_cpus().iter().zip(&self.own) {
+            let made = self.with(|kernel| kernel.own(&Maker::new(block.index.load(Relaxed))));
+            // SAFETY: 1. its CPU is not in local mode: it has not run yet.
+            let at = unsafe { (*own.get()).write(made) };
+            block.own.store(at as *mut K::Own as *mut u8, Relaxed);
         }
-        // SAFETY: 1. this CPU holds the lock: nobody else is here; 2. interrupts are off, so this CPU does not come
-        // here twice; a panic never comes back.
+    }
+
+    #[inline(always)]
+    fn locked<R>(&self, act: impl FnOnce(&mut Option<K>) -> R) -> R {
+        let flags = || running_cpus().iter().map(|c| &c.flag);
+        lock::take_all(flags(), || {
+            answer();
+            core::hint::spin_loop();
+        });
+        // SAFETY: 1. this CPU holds all flags: nobody else is here, nobody is in local mode; 2. interrupts are off, so
+        // this CPU does not come here twice; a panic never comes back.
         let result = act(unsafe { &mut *self.state.get() });
-        self.held.store(false, Release);
+        lock::give_all(flags());
         result
     }
 
     /// Runs with the kernel's state to itself.
-    pub fn with<R>(&self, act: impl FnOnce(&mut T) -> R) -> R {
+    #[inline(always)]
+    pub fn with<R>(&self, act: impl FnOnce(&mut K) -> R) -> R {
         self.locked(|slot| act(slot.as_mut().expect("the kernel's state is set before any CPU runs")))
     }
 }
 
-impl<T> Default for KernelLock<T> {
+impl<K: Core> Default for KernelLock<K> {
     fn default() -> Self {
         Self::new()
     }

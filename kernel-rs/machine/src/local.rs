@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! Local mode: a CPU in the kernel that holds its own lock and no other. What it may touch: `memory/key.rs`.
+
+use crate::registers::Registers;
+use core::marker::PhantomData;
+
+/// Proof that this CPU is in local mode. While one exists nobody has the kernel's state.
+pub struct Local<'a> {
+    home: u64,
+    of: PhantomData<(&'a mut (), *mut ())>,
+}
+
+impl Local<'_> {
+    /// # Safety
+    /// This CPU, of that number, holds its own lock for as long as the value lives, and makes no second one.
+    #[inline(always)]
+    pub(crate) unsafe fn new(home: u64) -> Self {
+        Local { home, of: PhantomData }
+    }
+
+    /// The CPU's number, plus 1.
+    #[inline(always)]
+    pub(crate) fn home(&self) -> u64 {
+        self.home
+    }
+
+    #[inline(always)]
+    pub fn cpu(&self) -> usize {
+        self.home as usize - 1
+    }
+}
+
+/// Makes the keys of one CPU, once (`Core::own`).
+pub struct Maker {
+    cpu: usize,
+}
+
+impl Maker {
+    pub(crate) fn new(cpu: usize) -> Maker {
+        Maker { cpu }
+    }
+
+    pub fn cpu(&self) -> usize {
+        self.cpu
+    }
+}
+
+/// What runs on CPUs. One type of object does.
+pub trait Run {
+    /// Its registers, the first thing in it: the entry code writes them while it runs.
+    fn registers(&self) -> &Registers;
+}
+
+/// Bytes before `Nobody`'s registers, more than before the value in any cell.
+pub(crate) const BEFORE_NOBODY: usize = 128;
+
+/// What a CPU has loaded while it runs nothing: nobody's registers, with no home before them.
+#[repr(C, align(64))]
+pub(crate) struct Nobody {
+    before: [u8; BEFORE_NOBODY],
+    registers: [u8; size_of::<Registers>()],
+}
+
+impl Nobody {
+    pub(crate) const NEW: Nobody = Nobody { before: [0; BEFORE_NOBODY], registers: [0; size_of::<Registers>()] };
+}
+
+/// A message in registers: a handle and what comes with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Message {
+    pub handle: u64,
+    pub tag: u64,
+    pub words: [u64; 4],
+}
+
+/// What came of a system call in local mode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Nothing was changed: it must take the long way.
+    Declined,
+    /// The same thread goes on, with status 0, this value, and zero for the others.
+    Value(u64),
+    /// What is loaded now goes on, with this badge and tag and the words of the message that came in.
+    Message { badge: u64, tag: u64 },
+    /// What is loaded now goes on, with all of its registers.
+    Resume,
+}
+
+/// What a kernel does in local mode. `Own` is what each CPU has for it; it never leaves its CPU.
+pub trait Core {
+    type Own: 'static;
+    /// Makes the `Own` of the maker's CPU.
+    fn own(&mut self, maker: &Maker) -> Self::Own;
+    fn call(own: &mut Self::Own, local: &Local, message: Message) -> Outcome;
+    fn reply_receive(own: &mut Self::Own, local: &Local, message: Message) -> Outcome;
+    fn signal(own: &mut Self::Own, local: &Local, handle: u64, bits: u64) -> Outcome;
+    fn wait(own: &mut Self::Own, local: &Local, handle: u64, timeout_ns: u64) -> Outcome;
+}

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! What a CPU reaches in local mode, holding its own lock and no other: objects that are at home on it, through its
+//! `Key`s, and objects that change only with all locks held, through `Reader`s.
+//!
+//! Why no two CPUs meet in one object: `SAFETY.adoc`, "Local mode".
+
+use super::FRAME_BYTES;
+use super::frames::{Frame, Frames, View};
+use super::store::{Cell, Ref, live_cell};
+use crate::local::{Local, Maker, Run};
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// One CPU's way to the objects of a store that are at home there. It cannot leave its CPU: it is not `Send`.
+pub struct Key<T> {
+    view: View,
+    tag: u32,
+    of: PhantomData<*mut T>,
+}
+
+impl<T> Key<T> {
+    pub(super) fn new(view: View, tag: u32) -> Key<T> {
+        Key { view, tag, of: PhantomData }
+    }
+
+    #[inline(always)]
+    fn own(&self, local: &Local, r: Ref<T>) -> Option<*mut Cell<T>> {
+        let cell = live_cell(&self.view, self.tag, r)?;
+        // SAFETY: 1. `home` is valid in every slab; it changes only with all locks held, and this CPU holds one.
+        (unsafe { (*cell).home } == local.home()).then_some(cell)
+    }
+
+    #[inline(always)]
+    pub fn get<'a>(&'a self, local: &'a Local, r: Ref<T>) -> Option<&'a T> {
+        // SAFETY: 1. a live cell holds a value; 2. at home here, so no other CPU reaches it, and the kernel's `Store` is
+        // out of reach while there is a `Local`; 3. this CPU's only key is borrowed.
+        self.own(local, r).map(|cell| unsafe { (*cell).value.assume_init_ref() })
+    }
+
+    #[inline(always)]
+    pub fn get_mut<'a>(&'a mut self, local: &'a Local, r: Ref<T>) -> Option<&'a mut T> {
+        // SAFETY: as `get`; 4. borrowed mutably.
+        self.own(local, r).map(|cell| unsafe { (*cell).value.assume_init_mut() })
+    }
+}
+
+/// The key to what runs, of the one store whose objects do.
+pub struct RunKey<T> {
+    key: Key<T>,
+}
+
+impl<T> Deref for RunKey<T> {
+    type Target = Key<T>;
+    #[inline(always)]
+    fn deref(&self) -> &Key<T> {
+        &self.key
+    }
+}
+
+impl<T> DerefMut for RunKey<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Key<T> {
+        &mut self.key
+    }
+}
+
+/// The tag of the store whose objects run; 0 = not known yet.
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
+/// Refuses a second store of things that run: what is loaded is of one type.
+pub(super) fn only_one_runs(tag: u32) {
+    let known = RUNS.compare_exchange(0, tag, Relaxed, Relaxed).unwrap_or_else(|known| known);
+    assert!(known == 0 || known == tag, "objects of one store run");
+}
+
+impl<T: Run> RunKey<T> {
+    pub(super) fn new(view: View, tag: u32) -> RunKey<T> {
+        only_one_runs(tag);
+        RunKey { key: Key::new(view, tag) }
+    }
+
+    /// The cell of what runs on this CPU, if it is at home here.
+    #[inline(always)]
+    fn running_cell(&self, local: &Local) -> Option<*mut Cell<T>> {
+        const { assert!(core::mem::offset_of!(Cell<T>, value) <= crate::local::BEFORE_NOBODY) };
+        let cell = crate::loaded(local.home()).wrapping_sub(core::mem::offset_of!(Cell<T>, value)) as *mut Cell<T>;
+        // SAFETY: 1. what is loaded is the value of a live cell (`load`, `forget_loaded`), or `Nobody`, whose bytes
+        // before it read as no home.
+        (unsafe { (*cell).home } == local.home()).then_some(cell)
+    }
+
+    /// What runs on this CPU.
+    #[inline(always)]
+    pub fn running<'a>(&'a self, local: &'a Local) -> Option<&'a T> {
+        // SAFETY: 1. a loaded cell is live: it holds a value of the one store that runs (`only_one_runs`); 2. and 3. as `get`.
+        self.running_cell(local).map(|cell| unsafe { (*cell).value.assume_init_ref() })
+    }
+
+    #[inline(always)]
+    pub fn running_mut<'a>(&'a mut self, local: &'a Local) -> Option<&'a mut T> {
+        // SAFETY: as `running`; 4. borrowed mutably.
+        self.running_cell(local).map(|cell| unsafe { (*cell).value.assume_init_mut() })
+    }
+
+    /// What runs, another one, and a third that is found through the other, if there is one: all different, all at
+    /// home here, or `None`.
+    #[inline(always)]
+    pub fn with<'a>(
+        &'a mut self,
+        local: &'a Local,
+        other: Ref<T>,
+        third: impl FnOnce(&T) -> Option<Ref<T>>,
+    ) -> Option<(&'a mut T, Held<'a, T>, Option<&'a mut T>)> {
+        let (running, other) = (self.running_cell(local)?, self.own(local, other)?);
+        if running == other {
+            return None;
+        }
+        // SAFETY: 1. as `get_mut`; the borrow ends before the others begin.
+        let third = match third(unsafe { (*other).value.assume_init_ref() }) {
+            None => None,
+            Some(third) => Some(self.own(local, third).filter(|t| *t != running && *t != other)?),
+        };
+        // SAFETY: 1. as `get_mut`; 2. three different cells do not overlap.
+        unsafe {
+            Some((
+                (*running).value.assume_init_mut(),
+                Held { value: (*other).value.assume_init_mut(), cell: other },
+                third.map(|t| (*t).value.assume_init_mut()),
+            ))
+        }
+    }
+}
+
+/// An object whose cell is known.
+pub struct Held<'a, T> {
+    value: &'a mut T,
+    cell: *mut Cell<T>,
+}
+
+impl<T> Deref for Held<'_, T> {
+    type Target = T;
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        self.value
+    }
+}
+
+impl<T> DerefMut for Held<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        self.value
+    }
+}
+
+impl<T: Run> Held<'_, T> {
+    /// Makes it the one that this CPU runs.
+    #[inline(always)]
+    pub fn run(self, local: &Local) {
+        // SAFETY: 1. live, and stays so while it is loaded; 2. the entry code writes its registers only while this CPU
+        // holds its own lock and no reference exists: `self` ends here.
+        unsafe { load(self.cell, local.cpu()) };
+    }
+}
+
+/// Makes a cell the one that a CPU, the one that executes this, runs.
+///
+/// # Safety
+/// The cell is live.
+#[inline(always)]
+pub(super) unsafe fn load<T: Run>(cell: *mut Cell<T>, cpu: usize) {
+    const { assert!(size_of::<T>() >= size_of::<crate::registers::Registers>()) };
+    // SAFETY: the caller's; the value is only looked at for where its registers are.
+    let value = unsafe { (*cell).value.assume_init_ref() };
+    assert!(core::ptr::eq(value.registers() as *const _ as *const u8, value as *const T as *const u8), "registers come first");
+    // SAFETY: the cell's own field.
+    crate::set_loaded(cpu, unsafe { &raw mut (*cell).value } as *mut u8);
+}
+
+/// Reads objects that change only with all locks held.
+pub struct Reader<T> {
+    view: View,
+    tag: u32,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Reader<T> {
+    pub(super) fn new(view: View, tag: u32) -> Reader<T> {
+        Reader { view, tag, of: PhantomData }
+    }
+
+    #[inline(always)]
+    pub fn get<'a>(&self, _: &'a Local, r: Ref<T>) -> Option<&'a T> {
+        // SAFETY: 1. a live cell holds a value; 2. there are no keys to this store, so it changes only through `Store`,
+        // which needs all locks, of which this CPU holds one while there is a `Local`; 3. `T` is `Sync` (`Store::reader`).
+        live_cell(&self.view, self.tag, r).map(|cell| unsafe { (*cell).value.assume_init_ref() })
+    }
+}
+
+/// Copies words between user frames in local mode.
+pub struct UserWords {
+    view: View,
+}
+
+impl UserWords {
+    pub fn new(frames: &Frames) -> UserWords {
+        UserWords { view: frames.view() }
+    }
+
+    /// Copies words `first..end` of one user frame to the same place of another; nothing if one of them is none.
+    #[inline(always)]
+    pub fn copy(&self, _: &Local, from: Frame, to: Frame, first: usize, end: usize) {
+        assert!(first <= end && end <= FRAME_BYTES / 8);
+        let user = |f: Frame| self.view.is_user(f.0);
+        if user(from) && user(to) {
+            // SAFETY: 1. both are user frames, and stay so: tags change only with all locks held; 2. no Rust reference
+            // to user frames exists; 3. `copy_words` allows the two to be the same.
+            unsafe {
+                let (source, target) = (self.view.pointer_unchecked(from.0), self.view.pointer_unchecked(to.0));
+                crate::copy_words((source as *const u64).add(first), (target as *mut u64).add(first), end - first);
+            }
+        }
+    }
+
+    /// Writes words to a user frame from word `first` on; nothing if it is none.
+    #[inline(always)]
+    pub fn write(&self, _: &Local, to: Frame, first: usize, words: &[u64]) {
+        assert!(first + words.len() <= FRAME_BYTES / 8);
+        if self.view.is_user(to.0) {
+            // SAFETY: as `copy`; 4. `words` is a Rust reference, so it does not overlap a user frame.
+            unsafe { crate::copy_words(words.as_ptr(), (self.view.pointer_unchecked(to.0) as *mut u64).add(first), words.len()) };
+        }
+    }
+}
+
+/// One value for each CPU: all of them with the kernel's state, each CPU's own in local mode.
+pub struct EachCpu<T> {
+    first: *mut T,
+    count: usize,
+    keys: u64,
+}
+
+// SAFETY: 1. elements are reached through a borrow, or by the one CPU that each belongs to.
+unsafe impl<T: Send> Send for EachCpu<T> {}
+
+impl<T> EachCpu<T> {
+    /// `count` values in frames of their own; `None` if there are not enough in a row.
+    pub fn new(frames: &mut Frames, count: usize, mut value: impl FnMut() -> T) -> Option<EachCpu<T>> {
+        const { assert!(FRAME_BYTES.is_multiple_of(align_of::<T>())) };
+        let first = frames.take_kept_row((count * size_of::<T>()).div_ceil(FRAME_BYTES) as u32)? as *mut T;
+        for n in 0..count {
+            // SAFETY: 1. the row was just taken and is never given back; 2. `count` values fit; 3. aligned (asserted).
+            unsafe { first.add(n).write(value()) };
+        }
+        Some(EachCpu { first, count, keys: 0 })
+    }
+
+    /// This CPU's key to its own value.
+    pub fn key(&mut self, maker: &Maker) -> Mine<T>
+    where
+        T: Send,
+    {
+        let cpu = maker.cpu();
+        assert!(cpu < self.count && self.keys & 1 << cpu == 0, "one key a CPU");
+        self.keys |= 1 << cpu;
+        // SAFETY: 1. below `count`.
+        Mine { value: unsafe { self.first.add(cpu) } }
+    }
+
+    pub fn iter(&self) -> core::slice::Iter<'_, T> {
+        // SAFETY: 1. `new` wrote `count` values; 2. `self` is borrowed, and with it all locks are held.
+        unsafe { core::slice::from_raw_parts(self.first, self.count) }.iter()
+    }
+}
+
+impl<T> core::ops::Index<usize> for EachCpu<T> {
+    type Output = T;
+    #[inline(always)]
+    fn index(&self, n: usize) -> &T {
+        assert!(n < self.count);
+        // SAFETY: as `iter`.
+        unsafe { &*self.first.add(n) }
+    }
+}
+
+impl<T> core::ops::IndexMut<usize> for EachCpu<T> {
+    #[inline(always)]
+    fn index_mut(&mut self, n: usize) -> &mut T {
+        assert!(n < self.count);
+        // SAFETY: as `iter`; borrowed mutably.
+        unsafe { &mut *self.first.add(n) }
+    }
+}
+
+/// A CPU's key to its own value in an [`EachCpu`].
+pub struct Mine<T> {
+    value: *mut T,
+}
+
+impl<T> Mine<T> {
+    #[inline(always)]
+    pub fn get_mut<'a>(&'a mut self, _: &'a Local) -> &'a mut T {
+        // SAFETY: 1. the only key to this value, borrowed mutably; 2. the `EachCpu` needs all locks, of which this CPU
+        // holds one while there is a `Local`.
+        unsafe { &mut *self.value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{Slabs, Store};
+
+    #[test]
+    fn a_key_reaches_what_is_at_home_on_its_cpu_and_nothing_else() {
+        let mut frames = crate::test_frames(8);
+        let mut store = Store::<u64>::new(&mut frames);
+        let r = store.create(&mut frames, &mut Slabs::default(), 7).unwrap();
+        let mut key = store.key(&Maker::new(1));
+        let mut seen = Vec::new();
+        for home in [None, Some(0), Some(1)] {
+            store.set_home(r, home);
+            seen.push(key.get_mut(&crate::local(&mut store, 1), r).copied());
+        }
+        assert_eq!(seen, [None, None, Some(7)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "no readers")]
+    fn a_store_that_is_read_in_local_mode_gives_no_keys() {
+        let mut frames = crate::test_frames(8);
+        let mut store = Store::<u64>::new(&mut frames);
+        let _reader = store.reader();
+        store.key(&Maker::new(0));
+    }
+
+    #[test]
+    #[should_panic(expected = "one key a CPU")]
+    fn a_cpu_has_one_key() {
+        let mut frames = crate::test_frames(8);
+        let mut store = Store::<u64>::new(&mut frames);
+        let _key = store.key(&Maker::new(2));
+        store.key(&Maker::new(2));
+    }
+}
