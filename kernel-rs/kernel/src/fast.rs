@@ -12,11 +12,10 @@ use crate::Kernel;
 use crate::alarm::NEVER;
 use crate::objects::{Endpoint, Memory, Notification, Outgoing, ReplyRight, Server, Slot, Space, State, Table, Thread};
 use crate::schedule::Cpu;
-use abi::handle::Handle;
 use abi::message::{MAX_WORDS, REGISTER_WORDS, Tag};
 use abi::right::{Kind, Rights};
-use machine::memory::{Frame, Key, Mine, PageTable, Reader, Ref, RunKey, UserWords};
-use machine::{Core, Local, MAX_CPUS, Maker, Message, Outcome};
+use machine::memory::{Frame, Key, Mine, PageTable, Reader, Ref, RunKey, Running, UserWords};
+use machine::{Core, Local, MAX_CPUS, Maker, Outcome};
 
 /// Reply rights made on a CPU have its number in their low bits, those made with all locks held `FIRST_REPLY`.
 pub const REPLY_STEP: u64 = 2 * MAX_CPUS as u64;
@@ -55,13 +54,13 @@ impl Core for Kernel {
     }
 
     #[inline(always)]
-    fn call(own: &mut Own, local: &Local, message: Message) -> Outcome {
-        own.call(local, message).unwrap_or(Outcome::Declined)
+    fn call(own: &mut Own, local: &Local, handle: u64, tag: u64) -> Outcome {
+        own.call(local, handle, tag).unwrap_or(Outcome::Declined)
     }
 
     #[inline(always)]
-    fn reply_receive(own: &mut Own, local: &Local, message: Message) -> Outcome {
-        own.reply_receive(local, message).unwrap_or(Outcome::Declined)
+    fn reply_receive(own: &mut Own, local: &Local, handle: u64, tag: u64) -> Outcome {
+        own.reply_receive(local, handle, tag).unwrap_or(Outcome::Declined)
     }
 
     #[inline(always)]
@@ -78,13 +77,14 @@ impl Core for Kernel {
 impl Own {
     /// What a handle of the running thread names, if it is of that kind and has the right.
     #[inline(always)]
-    fn slot<'a>(&self, local: &'a Local, handle: u64, kind: Kind, right: Rights) -> Option<&'a Slot> {
-        let t = self.threads.running(local)?;
+    fn slot<'a>(&self, local: &'a Local, handle: u64, kind: Kind, right: Rights) -> Option<(Running<'a, Thread>, &'a Slot)> {
+        let running = self.threads.running(local)?;
+        let t = self.threads.see(running);
         if !t.is_running() {
             return None;
         }
-        let slot = self.tables.get(local, t.table?)?.present(Handle(u32::try_from(handle).ok()?))?;
-        (slot.kind == kind && slot.rights().contains(right)).then_some(slot)
+        let slot = self.tables.get(local, t.table?)?.present(handle)?;
+        (slot.kind == kind && slot.rights().contains(right)).then_some((running, slot))
     }
 
     /// The page tables in which a thread runs.
@@ -100,13 +100,7 @@ impl Own {
 
     /// The buffers through which the words beyond the fourth travel, if there are any; `None` if one is missing.
     #[inline(always)]
-    fn buffers(
-        memories: &Reader<Memory>,
-        local: &Local,
-        tag: u64,
-        from: &Thread,
-        to: &Thread,
-    ) -> Option<Option<(Frame, Frame)>> {
+    fn buffers(memories: &Reader<Memory>, local: &Local, tag: u64, from: &Thread, to: &Thread) -> Option<Option<(Frame, Frame)>> {
         if Tag(tag).words() <= REGISTER_WORDS {
             return Some(None);
         }
@@ -114,23 +108,23 @@ impl Own {
     }
 
     #[inline(always)]
-    fn call(&mut self, local: &Local, m: Message) -> Option<Outcome> {
+    fn call(&mut self, local: &Local, handle: u64, tag: u64) -> Option<Outcome> {
         // A tag's low half: a word count, no capabilities, nothing invalid.
-        if m.tag as u32 > MAX_WORDS as u32 {
+        if tag as u32 > MAX_WORDS as u32 {
             return None;
         }
-        let slot = self.slot(local, m.handle, Kind::Endpoint, Rights::WRITE)?;
+        let (running, slot) = self.slot(local, handle, Kind::Endpoint, Rights::WRITE)?;
         let badge = slot.badge;
         let e = self.endpoints.get_mut(local, Ref::from_raw(slot.object)?)?;
         let server = e.receivers.front()?;
-        let (c, mut s, next) = self.threads.with(local, server, |s| s.next)?;
+        let (c, mut s, next) = self.threads.with(local, running, server, |s| s.next)?;
         let cpu = self.cpu.get_mut(local);
         let priority = c.effective_priority();
         if cpu.top >= priority as i16 || s.alarm.deadline_ns != NEVER {
             return None;
         }
         let table = Self::page_table(&self.spaces, local, &s)?;
-        let buffers = Self::buffers(&self.memories, local, m.tag, c, &s)?;
+        let buffers = Self::buffers(&self.memories, local, tag, c, &s)?;
         // All is well.
         let caller = cpu.current?;
         self.last_reply += REPLY_STEP;
@@ -139,34 +133,34 @@ impl Own {
         s.reply = Some(ReplyRight { caller, number });
         s.lent = s.lent.max(priority);
         s.payer = Some(c.payer.unwrap_or(caller));
-        (s.state, s.cpu) = (State::Running(local.cpu()), local.cpu());
+        s.state = State::Running(local.cpu());
         e.receivers.pop(&mut s, next);
         cpu.current = Some(server);
         machine::switch_user(&mut c.user, &s.user);
         machine::activate(table);
         if let Some((from, to)) = buffers {
-            self.words.copy(local, from, to, REGISTER_WORDS, Tag(m.tag).words());
+            self.words.copy(local, from, to, REGISTER_WORDS, Tag(tag).words());
         }
         s.run(local);
-        Some(Outcome::Message { badge, tag: m.tag })
+        Some(Outcome::Message { badge, tag })
     }
 
     #[inline(always)]
-    fn reply_receive(&mut self, local: &Local, m: Message) -> Option<Outcome> {
-        if m.tag as u32 > MAX_WORDS as u32 {
+    fn reply_receive(&mut self, local: &Local, handle: u64, tag: u64) -> Option<Outcome> {
+        if tag as u32 > MAX_WORDS as u32 {
             return None;
         }
-        let slot = self.slot(local, m.handle, Kind::Endpoint, Rights::READ)?;
+        let (running, slot) = self.slot(local, handle, Kind::Endpoint, Rights::READ)?;
         let endpoint = Ref::from_raw(slot.object)?;
         let cpu = self.cpu.get_mut(local);
         let server = cpu.current?;
-        let right = self.threads.running(local)?.reply?;
+        let right = self.threads.see(running).reply?;
         let e = self.endpoints.get_mut(local, endpoint)?;
         if !e.senders.is_empty() || !(e.server == Server::One(server) || e.server == Server::Several) {
             return None;
         }
         let tail = e.receivers.back();
-        let (s, mut c, last) = self.threads.with(local, right.caller, |_| tail)?;
+        let (s, mut c, last) = self.threads.with(local, running, right.caller, |_| tail)?;
         if !matches!(c.state, State::Replying(_)) || c.reply_number != right.number || c.outgoing != Outgoing::Call {
             return None;
         }
@@ -180,25 +174,25 @@ impl Own {
             return None;
         }
         let table = Self::page_table(&self.spaces, local, &c)?;
-        let buffers = Self::buffers(&self.memories, local, m.tag, s, &c)?;
+        let buffers = Self::buffers(&self.memories, local, tag, s, &c)?;
         // All is well.
         (s.state, s.reply, s.payer, s.lent) = (State::Receiving(endpoint), None, None, 0);
-        (c.state, c.cpu) = (State::Running(local.cpu()), local.cpu());
+        c.state = State::Running(local.cpu());
         e.receivers.append(last.zip(tail), s, server);
         cpu.current = Some(right.caller);
         machine::switch_user(&mut s.user, &c.user);
         machine::activate(table);
         if let Some((from, to)) = buffers {
-            self.words.copy(local, from, to, REGISTER_WORDS, Tag(m.tag).words());
+            self.words.copy(local, from, to, REGISTER_WORDS, Tag(tag).words());
         }
         c.run(local);
-        Some(Outcome::Message { badge: 0, tag: m.tag })
+        Some(Outcome::Message { badge: 0, tag })
     }
 
     /// Signal to nobody, or to a thread that is not more important than the one that runs.
     #[inline(always)]
     fn signal(&mut self, local: &Local, handle: u64, bits: u64) -> Option<Outcome> {
-        let slot = self.slot(local, handle, Kind::Notification, Rights::WRITE)?;
+        let (running, slot) = self.slot(local, handle, Kind::Notification, Rights::WRITE)?;
         let n = self.notifications.get_mut(local, Ref::from_raw(slot.object)?)?;
         let word = n.word | bits;
         if word == 0 {
@@ -214,16 +208,16 @@ impl Own {
             return Some(Outcome::Value(0));
         };
         let cpu = self.cpu.get_mut(local);
-        let (running, w, behind) = self.threads.with(local, waiter, |w| w.next)?;
-        let (priority, running) = (w.effective_priority(), running.effective_priority());
+        let (c, w, behind) = self.threads.with(local, running, waiter, |w| w.next)?;
+        let (priority, own) = (w.effective_priority(), c.effective_priority());
         // The timer must know when the slice ends if an equal waits for that.
-        let in_time = priority < running || priority == running && machine::timer_fires_by(cpu.slice_end_ns);
+        let in_time = priority < own || priority == own && machine::timer_fires_by(cpu.slice_end_ns);
         let stays = w.affinity.is_some() || cpu.others_idle == 0;
         if !in_time || !stays || w.alarm.deadline_ns != NEVER || behind.is_some() {
             return None;
         }
         let tail = cpu.ready[priority as usize].back();
-        let (_, mut w, last) = self.threads.with(local, waiter, |_| tail)?;
+        let (_, mut w, last) = self.threads.with(local, running, waiter, |_| tail)?;
         // All is well.
         n.word = 0;
         n.waiters.pop(&mut w, None);
@@ -237,7 +231,7 @@ impl Own {
     /// Takes bits that are there; or waits, and the first ready thread of this CPU goes on.
     #[inline(always)]
     fn wait(&mut self, local: &Local, handle: u64, timeout_ns: u64) -> Option<Outcome> {
-        let slot = self.slot(local, handle, Kind::Notification, Rights::READ)?;
+        let (running, slot) = self.slot(local, handle, Kind::Notification, Rights::READ)?;
         let notification = Ref::from_raw(slot.object)?;
         let n = self.notifications.get_mut(local, notification)?;
         if n.word != 0 {
@@ -249,7 +243,7 @@ impl Own {
             return None;
         }
         let next = cpu.ready[top as usize].front()?;
-        let (c, mut t, behind) = self.threads.with(local, next, |t| t.next)?;
+        let (c, mut t, behind) = self.threads.with(local, running, next, |t| t.next)?;
         if t.payer.is_some() || t.budget_ns != 0 {
             return None;
         }
@@ -285,25 +279,26 @@ impl Kernel {
         use abi::op::Op;
         let Some(mut own) = self.own[cpu].take().or_else(|| Some(self.own(&machine::maker(cpu)))) else { return false };
         let local = machine::local(self, cpu);
-        let m = Message { handle: r.rdi, tag: r.rsi, words: [r.rdx, r.r10, r.r8, r.r9] };
-        if let Some(t) = own.threads.running_mut(&local) {
-            t.registers.keep(r);
+        if let Some(running) = own.threads.running(&local) {
+            own.threads.see_mut(running).registers = *r;
         }
+        let words = [r.rdx, r.r10, r.r8, r.r9];
         let outcome = match Op::from_u64(r.rax) {
-            Some(Op::Call) => <Kernel as Core>::call(&mut own, &local, m),
-            Some(Op::ReplyReceive) => <Kernel as Core>::reply_receive(&mut own, &local, m),
-            Some(Op::Signal) => <Kernel as Core>::signal(&mut own, &local, m.handle, m.tag),
-            Some(Op::Wait) => <Kernel as Core>::wait(&mut own, &local, m.handle, m.tag),
+            Some(Op::Call) => <Kernel as Core>::call(&mut own, &local, r.rdi, r.rsi),
+            Some(Op::ReplyReceive) => <Kernel as Core>::reply_receive(&mut own, &local, r.rdi, r.rsi),
+            Some(Op::Signal) => <Kernel as Core>::signal(&mut own, &local, r.rdi, r.rsi),
+            Some(Op::Wait) => <Kernel as Core>::wait(&mut own, &local, r.rdi, r.rsi),
             _ => Outcome::Declined,
         };
         if outcome != Outcome::Declined
-            && let Some(t) = own.threads.running_mut(&local)
+            && let Some(running) = own.threads.running(&local)
         {
+            let t = own.threads.see_mut(running);
             match outcome {
                 Outcome::Value(value) => set_result(t, value),
                 Outcome::Message { badge, tag } => {
                     (t.registers.rax, t.registers.rdi, t.registers.rsi) = (0, badge, tag);
-                    [t.registers.rdx, t.registers.r10, t.registers.r8, t.registers.r9] = m.words;
+                    [t.registers.rdx, t.registers.r10, t.registers.r8, t.registers.r9] = words;
                 }
                 Outcome::Declined | Outcome::Resume => {}
             }

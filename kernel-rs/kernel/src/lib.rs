@@ -22,8 +22,6 @@ mod tests;
 
 use abi::error::Error;
 use alarm::Alarms;
-use machine::memory::{EachCpu, Frames, Ref, Slabs, Store};
-use machine::registers::{Registers, SYSCALL, SYSCALL_BYTES};
 #[cfg(test)]
 use machine::MAX_CPUS;
 use machine::{DEVICE_NOT_AVAILABLE, Event, Next};

@@ -65,14 +65,6 @@ impl Nobody {
     pub(crate) const NEW: Nobody = Nobody { before: [0; BEFORE_NOBODY], registers: [0; size_of::<Registers>()] };
 }
 
-/// A message in registers: a handle and what comes with it.
-#[derive(Clone, Copy, Debug)]
-pub struct Message {
-    pub handle: u64,
-    pub tag: u64,
-    pub words: [u64; 4],
-}
-
 /// What came of a system call in local mode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
@@ -80,19 +72,19 @@ pub enum Outcome {
     Declined,
     /// The same thread goes on, with status 0, this value, and zero for the others.
     Value(u64),
-    /// What is loaded now goes on, with this badge and tag and the words of the message that came in.
+    /// What is loaded now goes on, with this badge and tag and the words with which the CPU came in.
     Message { badge: u64, tag: u64 },
     /// What is loaded now goes on, with all of its registers.
     Resume,
 }
 
-/// What a kernel does in local mode. `Own` is what each CPU has for it; it never leaves its CPU.
+/// What a kernel does in local mode, for what is loaded; the whole of its system call stands in its registers. `Own` is what each CPU has for it; it never leaves its CPU.
 pub trait Core {
     type Own: 'static;
     /// Makes the `Own` of the maker's CPU.
     fn own(&mut self, maker: &Maker) -> Self::Own;
-    fn call(own: &mut Self::Own, local: &Local, message: Message) -> Outcome;
-    fn reply_receive(own: &mut Self::Own, local: &Local, message: Message) -> Outcome;
+    fn call(own: &mut Self::Own, local: &Local, handle: u64, tag: u64) -> Outcome;
+    fn reply_receive(own: &mut Self::Own, local: &Local, handle: u64, tag: u64) -> Outcome;
     fn signal(own: &mut Self::Own, local: &Local, handle: u64, bits: u64) -> Outcome;
     fn wait(own: &mut Self::Own, local: &Local, handle: u64, timeout_ns: u64) -> Outcome;
 }

@@ -102,11 +102,11 @@ impl Table {
         self.slots.len()
     }
 
-    /// What a handle names, if its slot is in that life and not empty.
+    /// What a handle, as it stands in a register, names, if its slot is in that life.
     #[inline(always)]
-    pub fn present(&self, handle: Handle) -> Option<&Slot> {
-        let slot = self.slots.get(handle.index())?;
-        (slot.generation as u32 == handle.generation() && slot.kind != Kind::Null).then_some(slot)
+    pub fn present(&self, handle: u64) -> Option<&Slot> {
+        let slot = self.slots.get(Handle(handle as u32).index())?;
+        (slot.generation as u64 == handle >> Handle::INDEX_BITS).then_some(slot)
     }
 
     fn unlink_free(&mut self, index: u32) -> Option<()> {

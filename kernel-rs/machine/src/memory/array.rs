@@ -92,8 +92,11 @@ impl<T: Copy> Array<T> {
         let elements = if self.length <= Self::PER_PAGE {
             self.at as *mut T
         } else {
-            // SAFETY: 1. the frames of elements are this array's, so they are RAM.
-            unsafe { self.view.pointer_unchecked(self.page(n / Self::PER_PAGE)) as *mut T }
+            // SAFETY: 1. the index frame is this array's, and `new` filled it for every page below `length`; 2. the
+            // frames of elements are this array's, so they are RAM.
+            let page = unsafe { (self.at as *const u32).add((n / Self::PER_PAGE) as usize).read() };
+            // SAFETY: as above.
+            unsafe { self.view.pointer_unchecked(page) as *mut T }
         };
         // SAFETY: 1. elements of a page lie within it; 2. no other type reaches frames of an array, and no two arrays
         // share one.

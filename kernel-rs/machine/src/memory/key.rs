@@ -90,17 +90,23 @@ impl<T: Run> RunKey<T> {
         (unsafe { (*cell).home } == local.home()).then_some(cell)
     }
 
-    /// What runs on this CPU.
+    /// What runs on this CPU, if it is at home here.
     #[inline(always)]
-    pub fn running<'a>(&'a self, local: &'a Local) -> Option<&'a T> {
-        // SAFETY: 1. a loaded cell is live: it holds a value of the one store that runs (`only_one_runs`); 2. and 3. as `get`.
-        self.running_cell(local).map(|cell| unsafe { (*cell).value.assume_init_ref() })
+    pub fn running<'a>(&self, local: &'a Local) -> Option<Running<'a, T>> {
+        self.running_cell(local).map(|cell| Running { cell, of: PhantomData })
     }
 
     #[inline(always)]
-    pub fn running_mut<'a>(&'a mut self, local: &'a Local) -> Option<&'a mut T> {
-        // SAFETY: as `running`; 4. borrowed mutably.
-        self.running_cell(local).map(|cell| unsafe { (*cell).value.assume_init_mut() })
+    pub fn see<'a>(&'a self, running: Running<'a, T>) -> &'a T {
+        // SAFETY: 1. a loaded cell is live: it holds a value of the one store that runs (`only_one_runs`), and stays
+        // live and at home here while this CPU is in local mode; 2. and 3. as `Key::get`.
+        unsafe { (*running.cell).value.assume_init_ref() }
+    }
+
+    #[inline(always)]
+    pub fn see_mut<'a>(&'a mut self, running: Running<'a, T>) -> &'a mut T {
+        // SAFETY: as `see`; 4. borrowed mutably.
+        unsafe { (*running.cell).value.assume_init_mut() }
     }
 
     /// What runs, another one, and a third that is found through the other, if there is one: all different, all at
@@ -109,10 +115,11 @@ impl<T: Run> RunKey<T> {
     pub fn with<'a>(
         &'a mut self,
         local: &'a Local,
+        running: Running<'a, T>,
         other: Ref<T>,
         third: impl FnOnce(&T) -> Option<Ref<T>>,
     ) -> Option<(&'a mut T, Held<'a, T>, Option<&'a mut T>)> {
-        let (running, other) = (self.running_cell(local)?, self.own(local, other)?);
+        let (running, other) = (running.cell, self.own(local, other)?);
         if running == other {
             return None;
         }
@@ -121,7 +128,7 @@ impl<T: Run> RunKey<T> {
             None => None,
             Some(third) => Some(self.own(local, third).filter(|t| *t != running && *t != other)?),
         };
-        // SAFETY: 1. as `get_mut`; 2. three different cells do not overlap.
+        // SAFETY: 1. as `get_mut` and `see_mut`; 2. three different cells do not overlap.
         unsafe {
             Some((
                 (*running).value.assume_init_mut(),
@@ -131,6 +138,19 @@ impl<T: Run> RunKey<T> {
         }
     }
 }
+
+/// Names what runs on this CPU, for as long as it is in local mode.
+pub struct Running<'a, T> {
+    cell: *mut Cell<T>,
+    of: PhantomData<&'a T>,
+}
+
+impl<T> Clone for Running<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Running<'_, T> {}
 
 /// An object whose cell is known.
 pub struct Held<'a, T> {

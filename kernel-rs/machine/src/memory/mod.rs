@@ -9,7 +9,7 @@ pub mod store;
 
 pub use array::Array;
 pub use frames::{Frame, Frames};
-pub use key::{EachCpu, Held, Key, Mine, Reader, RunKey, UserWords};
+pub use key::{EachCpu, Held, Key, Mine, Reader, RunKey, Running, UserWords};
 pub use paging::{Access, PageTable};
 pub use store::{RawRef, Ref, Slabs, Store};
 

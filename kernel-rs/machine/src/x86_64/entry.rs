@@ -5,13 +5,13 @@
 //! never waits inside the kernel. Interrupts stay off. The way out is `sysret` if the thread came by `syscall`, else
 //! `iret`; or no way out: the CPU idles until an interrupt enters again, on a fresh stack.
 //!
-//! The most frequent system calls have a shorter way, `local`: it takes this CPU's flag of the lock, saves what the C
-//! ABI says a call preserves into the thread's own `Registers` (what is loaded), and keeps the message in registers. If
-//! the kernel declines, or the flag is taken, the call starts again on the long way.
+//! The most frequent system calls have a shorter way, `local`: it takes this CPU's flag of the lock and saves what the C
+//! ABI says a call preserves, and the message, into the thread's own `Registers` (what is loaded). If the kernel
+//! declines, or the flag is taken, the call starts again on the long way.
 
 use super::per_cpu::{KernelLock, answer, this};
 use super::{apic, clock, cpu, fatal};
-use crate::local::{Core, Local, Message, Outcome};
+use crate::local::{Core, Local, Outcome};
 use crate::registers::{FORCED_FLAGS, Registers, SYSCALL, USER_FLAGS};
 use crate::{Event, Next};
 use core::arch::{asm, global_asm};
@@ -55,14 +55,19 @@ vector_stubs:
   movq %r14, 8(%rsp)
   movq %r13, 16(%rsp)
   movq %r12, 24(%rsp)
+  movq %r10, 40(%rsp)
+  movq %r9, 48(%rsp)
+  movq %r8, 56(%rsp)
   movq %rbp, 64(%rsp)
+  movq %rdi, 72(%rsp)
+  movq %rsi, 80(%rsp)
+  movq %rdx, 88(%rsp)
   movq %rbx, 104(%rsp)
   movq %rcx, 136(%rsp)
   movq %r11, 152(%rsp)
   movq %gs:16, %rcx
   movq %rcx, 160(%rsp)
   movq %gs:8, %rsp
-  movq %r10, %rcx
   cld
   xorl %ebp, %ebp
   callq *\function(%rip)
@@ -215,7 +220,7 @@ entry_resume:
   swapgs
   iretq
 
-# As if it had never been tried: the arguments are where `declined` put them.
+# As if it had never been tried.
 entry_declined:
   movq %gs:24, %rcx
   movq 40(%rcx), %r10
@@ -376,65 +381,62 @@ struct Back {
     value: u64,
 }
 
-extern "C" fn local_call<K: Core>(handle: u64, tag: u64, a: u64, b: u64, c: u64, d: u64) -> Back {
-    let message = Message { handle, tag, words: [a, b, c, d] };
+extern "C" fn local_call<K: Core>(handle: u64, tag: u64) -> Back {
+    let from = crate::loaded(0) as *const Registers;
     // SAFETY: 1. called by `entry_call` alone.
     let (own, local) = unsafe { enter_local::<K>() };
-    leave_local(K::call(own, &local, message), message)
+    leave_local(K::call(own, &local, handle, tag), from)
 }
 
-extern "C" fn local_reply_receive<K: Core>(handle: u64, tag: u64, a: u64, b: u64, c: u64, d: u64) -> Back {
-    let message = Message { handle, tag, words: [a, b, c, d] };
+extern "C" fn local_reply_receive<K: Core>(handle: u64, tag: u64) -> Back {
+    let from = crate::loaded(0) as *const Registers;
     // SAFETY: 1. called by `entry_reply_receive` alone.
     let (own, local) = unsafe { enter_local::<K>() };
-    leave_local(K::reply_receive(own, &local, message), message)
+    leave_local(K::reply_receive(own, &local, handle, tag), from)
 }
 
-extern "C" fn local_signal<K: Core>(handle: u64, bits: u64, a: u64, b: u64, c: u64, d: u64) -> Back {
+extern "C" fn local_signal<K: Core>(handle: u64, bits: u64) -> Back {
+    let from = crate::loaded(0) as *const Registers;
     // SAFETY: 1. called by `entry_signal` alone.
     let (own, local) = unsafe { enter_local::<K>() };
-    leave_local(K::signal(own, &local, handle, bits), Message { handle, tag: bits, words: [a, b, c, d] })
+    leave_local(K::signal(own, &local, handle, bits), from)
 }
 
-extern "C" fn local_wait<K: Core>(handle: u64, timeout_ns: u64, a: u64, b: u64, c: u64, d: u64) -> Back {
+extern "C" fn local_wait<K: Core>(handle: u64, timeout_ns: u64) -> Back {
+    let from = crate::loaded(0) as *const Registers;
     // SAFETY: 1. called by `entry_wait` alone.
     let (own, local) = unsafe { enter_local::<K>() };
-    leave_local(K::wait(own, &local, handle, timeout_ns), Message { handle, tag: timeout_ns, words: [a, b, c, d] })
+    leave_local(K::wait(own, &local, handle, timeout_ns), from)
 }
 
+/// `from`: what was loaded when the CPU came in.
 #[inline(always)]
-fn leave_local(outcome: Outcome, m: Message) -> Back {
+fn leave_local(outcome: Outcome, from: *const Registers) -> Back {
     match outcome {
-        Outcome::Declined => declined(m),
+        Outcome::Declined => Back { done: 0, value: 0 },
         Outcome::Value(value) => Back { done: 1, value },
-        Outcome::Message { badge, tag } => leave_other(badge, tag, m.words),
+        // SAFETY: 1. it was loaded and is still there: objects go only with all locks held.
+        Outcome::Message { badge, tag } => unsafe { leave_other(badge, tag, from) },
         Outcome::Resume => Back { done: 2, value: 0 },
     }
 }
 
-/// Puts the arguments where `entry_declined` takes them from.
-#[cold]
-fn declined(m: Message) -> Back {
-    let registers = crate::loaded(0) as *mut Registers;
-    // SAFETY: 1. what is loaded begins with `Registers`; 2. this CPU holds its flag, and no reference to the thread is
-    // left: the kernel's function has returned.
-    unsafe {
-        (*registers).rdi = m.handle;
-        (*registers).rsi = m.tag;
-        [(*registers).rdx, (*registers).r10, (*registers).r8, (*registers).r9] = m.words;
-    }
-    Back { done: 0, value: 0 }
-}
-
 /// Leaves to what is loaded now, which waited in a system call: registers that the call preserves come from its
-/// `Registers`, confined as by [`Registers::confine`]; those of the message are given.
+/// `Registers`, confined as by [`Registers::confine`]; the words of the message from those that it came with.
+///
+/// # Safety
+/// `from` is the start of a live object that runs.
 #[inline(always)]
-fn leave_other(badge: u64, tag: u64, [a, b, c, d]: [u64; 4]) -> ! {
-    // SAFETY: 1. what is loaded begins with `Registers`, and this CPU holds its flag until the last of them is read;
-    // 2. only user privileges: the address is a user one, the flags are masked, `sysret` sets the rest; 3. every other
-    // register is given, so none holds what is the kernel's; 4. nothing on this stack is needed again.
+unsafe fn leave_other(badge: u64, tag: u64, from: *const Registers) -> ! {
+    // SAFETY: 1. what is loaded begins with `Registers`, as does `from`, and this CPU holds its flag until the last of
+    // them is read; 2. only user privileges: the address is a user one, the flags are masked, `sysret` sets the rest;
+    // 3. every other register is given, so none holds what is the kernel's; 4. nothing on this stack is needed again.
     unsafe {
         asm!(
+            "movq 40(%rax), %r10",
+            "movq 48(%rax), %r9",
+            "movq 56(%rax), %r8",
+            "movq 88(%rax), %rdx",
             "movq %gs:24, %rax",
             "movq 136(%rax), %rcx",
             "cmpq %gs:40, %rcx",
@@ -457,7 +459,7 @@ fn leave_other(badge: u64, tag: u64, [a, b, c, d]: [u64; 4]) -> ! {
             "ud2",
             user_flags = const USER_FLAGS,
             forced_flags = const FORCED_FLAGS,
-            in("rdi") badge, in("rsi") tag, in("rdx") a, in("r10") b, in("r8") c, in("r9") d,
+            in("rdi") badge, in("rsi") tag, in("rax") from,
             options(noreturn, att_syntax)
         )
     }

@@ -91,9 +91,9 @@ pub fn cpu_block(index: usize) -> &'static PerCpu {
 pub fn this() -> &'static PerCpu {
     let address: u64;
     // SAFETY: 1. in the kernel GS points to this CPU's block (`install`, and swapgs on every entry); 2. its first word
-    // is its own address; 3. blocks are static.
+    // is its own address, which never changes; 3. blocks are static.
     unsafe {
-        asm!("mov {}, gs:[0]", out(reg) address, options(nostack, preserves_flags, pure, readonly));
+        asm!("mov {}, gs:[0]", out(reg) address, options(nostack, preserves_flags, pure, nomem));
         &*(address as *const PerCpu)
     }
 }
