@@ -24,6 +24,8 @@ use abi::error::Error;
 use alarm::Alarms;
 #[cfg(test)]
 use machine::MAX_CPUS;
+use machine::memory::{EachCpu, Frames, Ref, Slabs, Store};
+use machine::registers::{Registers, SYSCALL, SYSCALL_BYTES};
 use machine::{DEVICE_NOT_AVAILABLE, Event, Next};
 use objects::{Endpoint, Interrupt, Mapping, Memory, Notification, Pool, Space, Table, Thread};
 pub use root::{Start, start};

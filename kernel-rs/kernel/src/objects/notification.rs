@@ -38,7 +38,15 @@ impl Kernel {
     pub(crate) fn notification_signal(&mut self, call: &Call) -> Done {
         let (notification, _) = self.object::<Notification>(call, Kind::Notification, Rights::WRITE)?;
         self.signal(call.cpu, notification, call.arguments[0]);
+        self.settle_home(call.cpu, notification);
         Ok(Flow::NOTHING)
+    }
+
+    /// A notification that nobody waits for, nor is bound to, is at home where it was used last.
+    fn settle_home(&mut self, cpu: usize, notification: Ref<Notification>) {
+        if self.notifications.get(notification).is_some_and(|n| n.waiters.is_empty() && n.bound.is_none()) {
+            self.notifications.set_home(notification, Some(cpu));
+        }
     }
 
     /// Sets bits and wakes who waits for them.
