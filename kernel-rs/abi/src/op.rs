@@ -88,15 +88,16 @@ operations! {
 
     /// Makes an object paid by the pool and puts a capability with all rights in the caller's table.
     /// Argument 1 by kind: Memory: length in bytes (multiple of 4096); Table: slots; others: 0.
-    /// Argument 2 by kind: Memory: 1 = physically contiguous and holding the DMA right, 0 = ordinary (no DMA right);
-    /// Memory is zeroed; contiguous memory needs the DMA right on the pool. DeviceRange, PortRange, Interrupt, Power and InterruptControl are not made here.
+    /// Argument 2 by kind: Memory: 0 = ordinary, 1 = physically contiguous and holding the DMA right, 2 = of pages of 2 MiB
+    /// (the length is a multiple of that; if the free frames do not lie so, `NoQuota`: ordinary memory may still be had).
+    /// Memory is zeroed. Preemptible, and nothing is left after an error; contiguous memory needs the DMA right on the pool. DeviceRange, PortRange, Interrupt, Power and InterruptControl are not made here.
     24 Create on Some(Kind::Pool), needs Rights::EDIT;
         args ["kind", "argument by kind", "flags by kind"] returns ["handle"]
         errors ["NoQuota", "TableFull", "BadArgument: a kind that pools do not make"]
     /// Makes a child pool with `frames` frames of 4096 bytes of the parent's quota. The capability has all rights,
     /// the DMA right only if the parent's has it.
     25 PoolSplit on Some(Kind::Pool), needs Rights::EDIT;
-        args ["frames"] returns ["handle"] errors ["NoQuota", "TableFull"]
+        args ["frames"] returns ["handle"] errors ["NoQuota", "TableFull", "BadState: 31 pools above it already"]
     /// Destroys everything made from the pool and from its children, and gives the quota back to the parent.
     /// Preemptible: until it returns, the pool refuses to make anything.
     26 PoolDestroy on Some(Kind::Pool), needs Rights::DESTROY; args [] returns [] errors ["BadState: the pool that pays for the caller itself"]
@@ -115,21 +116,28 @@ operations! {
         errors ["TableFull", "Overlap: the slot is taken", "NoRight: the capability lacks copy"]
     /// Empties a slot. The last capability to an object does not destroy it; its pool does.
     34 Delete on None, needs Rights::NONE; args [] returns [] errors []
-    /// Empties every slot, in any table, whose capability was derived from this one.
+    /// Empties every slot, in any table, whose capability was derived from this one. Mappings that were made through them
+    /// stay: who wants memory back destroys it. Preemptible: until it returns, some of them are still there.
     35 Revoke on None, needs Rights::EDIT; args [] returns ["slots emptied"] errors []
     /// Says what a handle names.
     36 Inspect on None, needs Rights::NONE; args [] returns ["kind", "rights", "badge"] errors []
 
-    /// Maps part of a memory object. The range must be free. Page tables are paid by the space's pool; after
-    /// `NoQuota` nothing is mapped.
+    /// Maps part of a memory object. The range must be free. Where a whole 2 MiB of memory made of 2 MiB pages comes to lie
+    /// at a multiple of 2 MiB it is mapped as one page. Page tables are paid by the space's pool; after `NoQuota` nothing
+    /// is mapped. Preemptible: until it returns, part of the range faults, and no part of it can be unmapped or protected
+    /// but the whole.
     40 Map on Some(Kind::AddressSpace), needs Rights::EDIT;
         args ["memory handle", "offset_bytes", "address", "length_bytes", "access: Rights bits 0..2, all of which the memory capability must have"]
-        returns [] errors ["Overlap", "WriteAndExecute", "NoQuota"]
-    /// Unmaps a range; parts of it that hold nothing are passed over. No CPU uses the old mapping after it returns.
-    41 Unmap on Some(Kind::AddressSpace), needs Rights::EDIT; args ["address", "length_bytes"] returns ["pages unmapped"] errors []
-    /// Changes the access of a mapped range, never beyond what the mapping's capability allowed.
+        returns [] errors ["Overlap", "WriteAndExecute", "NoQuota", "BadState: the space or the memory is being destroyed"]
+    /// Unmaps a range; parts of it that hold nothing are passed over. No CPU uses the old mapping after it returns. Cutting a
+    /// mapping in two, or a 2 MiB page into small ones, is paid by the space's pool: after `NoQuota` nothing is unmapped.
+    /// Preemptible: until it returns, some of the range is still mapped.
+    41 Unmap on Some(Kind::AddressSpace), needs Rights::EDIT; args ["address", "length_bytes"] returns ["pages unmapped"] errors ["NoQuota", "BadState: a part of what is just being mapped"]
+    /// Changes the access of a mapped range, never beyond what the mapping's capability allowed. No CPU uses the old access
+    /// after it returns. After an error nothing changed. Preemptible: until it returns, some of the range has the old access.
+    /// Cutting a 2 MiB page into small ones is paid by the space's pool.
     42 Protect on Some(Kind::AddressSpace), needs Rights::EDIT;
-        args ["address", "length_bytes", "access"] returns [] errors ["NotMapped", "WriteAndExecute", "NoRight: beyond the mapping's capability"]
+        args ["address", "length_bytes", "access"] returns [] errors ["NotMapped", "WriteAndExecute", "NoRight: beyond the mapping's capability", "NoQuota", "BadState: a part of it is just being mapped"]
     /// Length of a memory object in bytes.
     43 MemorySize on Some(Kind::Memory), needs Rights::NONE; args [] returns ["length_bytes"] errors []
     /// Physical address of a byte of a contiguous memory object.
@@ -137,6 +145,10 @@ operations! {
     /// A memory object over device registers: never cached, paid by `pool`.
     45 DeviceMemory on Some(Kind::DeviceRange), needs Rights::EDIT;
         args ["pool handle", "physical_address", "length_bytes"] returns ["handle"] errors ["OutOfRange: touches RAM or leaves the range", "NoQuota", "TableFull"]
+    /// As Map, many times: records of four words from the start of the caller's message buffer page on, 128 at most: memory
+    /// handle (low half) and access (high half), offset_bytes, address, length_bytes. It stops at the first record that is
+    /// refused: those before it stay mapped, and value 1 holds 256 times its number plus the number of Map's argument.
+    46 MapMany on Some(Kind::AddressSpace), needs Rights::EDIT; args ["records"] returns ["records"] errors ["as Map", "BadState: no message buffer"]
 
     /// Says what the thread runs in. Fault handler: an endpoint capability with the write right, or 0 for none;
     /// the badge of that capability is what the handler sees.

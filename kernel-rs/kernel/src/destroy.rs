@@ -4,15 +4,13 @@
 
 use crate::Kernel;
 use crate::invoke::{Call, Done, Failure, Flow};
-use crate::objects::{Backing, Endpoint, Interrupt, Memory, Notification, Pool, Space, State, Table, Thread};
+use crate::objects::{Endpoint, Interrupt, Notification, Pool, Space, State, Table, Thread};
 use abi::error::Error;
 use abi::right::{Kind, Rights};
 use machine::memory::{RawRef, Ref};
 
-/// Frames or waiters handled in one step.
-const STEP: u32 = 64;
-/// Steps in one entry of the kernel.
-const STEPS: usize = 8;
+/// Waiters handled in one step.
+const STEP: u32 = 6;
 
 /// A pool's objects are destroyed in this order: first what runs.
 const ORDER: [Kind; 7] =
@@ -29,11 +27,9 @@ impl Kernel {
             return Err(Error::BadHandle.into());
         }
         self.refuse_own(call, slot.kind, slot.object)?;
-        for _ in 0..STEPS {
-            if self.destroy_step(call.cpu, slot.kind, slot.object) {
-                self.clear_slot(call.table, call.handle.index());
-                return Ok(Flow::NOTHING);
-            }
+        if self.destroy_step(call.cpu, slot.kind, slot.object) {
+            self.clear_slot(call.table, call.handle.index());
+            return Ok(Flow::NOTHING);
         }
         Ok(Flow::Again)
     }
@@ -61,12 +57,7 @@ impl Kernel {
         if payers.into_iter().flatten().any(|payer| self.is_within(payer, pool)) {
             return Err(Error::BadState.into());
         }
-        for _ in 0..STEPS {
-            if self.pool_step(call.cpu, pool) {
-                return Ok(Flow::NOTHING);
-            }
-        }
-        Ok(Flow::Again)
+        Ok(if self.pool_step(call.cpu, pool) { Flow::NOTHING } else { Flow::Again })
     }
 
     /// Whether a pool is another one or below it.
@@ -162,14 +153,23 @@ impl Kernel {
     }
 
     fn destroy_table(&mut self, table: Ref<Table>) -> bool {
-        let Some(pool) = self.tables.get(table).map(|t| t.pool) else { return true };
+        let Some(t) = self.tables.get_mut(table) else { return true };
+        t.dying = true;
+        let pool = t.pool;
         if !self.clear_table_step(table) {
             return false;
         }
-        if let Some(table) = self.remove(pool, table) {
-            let frames = table.destroy(&mut self.frames);
-            self.refund(pool, frames);
+        if let Some(t) = self.tables.get_mut(table) {
+            let (given, done) = t.shrink(&mut self.frames);
+            t.paid -= given;
+            self.refund(pool, given);
+            if !done {
+                return false;
+            }
         }
+        // What was paid for and never came, if it was still being made.
+        let unfilled = self.remove(pool, table).map_or(0, |t| t.paid);
+        self.refund(pool, unfilled);
         true
     }
 
@@ -232,12 +232,12 @@ impl Kernel {
         let Some(s) = self.spaces.get_mut(space) else { return true };
         s.dying = true;
         let pool = s.pool;
-        if let Some(record) = s.mappings {
+        if let Some(record) = s.mappings.any() {
             self.unmap_record_step(record);
             return false;
         }
         if let Some(table) = s.table.take() {
-            let (given, rest) = table.destroy(&mut self.frames, STEP);
+            let (given, rest) = table.destroy(&mut self.frames);
             self.refund(pool, given);
             let more = rest.is_some();
             if let Some(s) = self.spaces.get_mut(space) {
@@ -248,40 +248,6 @@ impl Kernel {
             }
         }
         self.remove(pool, space);
-        true
-    }
-
-    fn destroy_memory(&mut self, memory: Ref<Memory>) -> bool {
-        let Some(m) = self.memories.get_mut(memory) else { return true };
-        m.dying = true;
-        let pool = m.pool;
-        if let Some(record) = m.mappings {
-            self.unmap_record_step(record);
-            return false;
-        }
-        // What was paid for and never came, if it was still being made.
-        let unfilled = core::mem::replace(&mut m.paid, m.pages) - m.pages;
-        self.refund(pool, unfilled);
-        let Some(m) = self.memories.get(memory) else { return true };
-        if matches!(m.backing, Backing::Frames(_) | Backing::Row(_)) {
-            for _ in 0..STEP {
-                let Some(m) = self.memories.get_mut(memory).filter(|m| m.pages > 0) else { break };
-                let frame = m.frame(m.pages - 1);
-                m.pages -= 1;
-                m.paid = m.pages;
-                if let Some(frame) = frame {
-                    self.frames.give_user(frame);
-                    self.refund(pool, 1);
-                }
-            }
-            if self.memories.get(memory).is_some_and(|m| m.pages > 0) {
-                return false;
-            }
-        }
-        if let Some(Memory { backing: Backing::Frames(index), .. }) = self.remove(pool, memory) {
-            let frames = index.destroy(&mut self.frames);
-            self.refund(pool, frames);
-        }
         true
     }
 }

@@ -44,17 +44,24 @@ impl Flow {
 pub struct Failure {
     pub error: Error,
     pub argument: u64,
+    /// No failure: nothing was done yet, the thread executes the same operation again.
+    again: bool,
+}
+
+impl Failure {
+    /// As [`Flow::Again`], from where values of another kind are returned.
+    pub const AGAIN: Failure = Failure { error: Error::WouldBlock, argument: 0, again: true };
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { error, argument: 0 }
+        Failure { error, argument: 0, again: false }
     }
 }
 
 /// The error, with the number of the argument that is wrong.
 pub fn at(error: Error, argument: u64) -> Failure {
-    Failure { error, argument }
+    Failure { error, argument, again: false }
 }
 
 pub type Done = Result<Flow, Failure>;
@@ -117,6 +124,13 @@ impl Kernel {
 
     /// Executes the operation that stands in the thread's registers.
     pub(crate) fn invoke(&mut self, cpu: usize, thread: Ref<Thread>) -> Done {
+        match self.execute(cpu, thread) {
+            Err(failure) if failure.again => Ok(Flow::Again),
+            done => done,
+        }
+    }
+
+    fn execute(&mut self, cpu: usize, thread: Ref<Thread>) -> Done {
         let t = self.get(thread)?;
         let r = &t.registers;
         let op = Op::from_u64(r.rax).ok_or(Error::UnknownOperation)?;
@@ -148,6 +162,7 @@ impl Kernel {
             Op::Revoke => self.revoke(call),
             Op::Inspect => self.inspect(call),
             Op::Map => self.space_map(call),
+            Op::MapMany => self.space_map_many(call),
             Op::Unmap => self.space_unmap(call),
             Op::Protect => self.space_protect(call),
             Op::MemorySize => self.memory_size(call),

@@ -90,7 +90,7 @@ impl Kernel {
                 return Err(Error::NotTransferable.into());
             }
         }
-        self.table_has_room(to_table, handles.len() as u32).map_err(|_| Error::ReceiverFull)?;
+        self.table_has_room_now(to_table, handles.len() as u32).map_err(|_| Error::ReceiverFull)?;
         for (n, handle) in handles.iter_mut().enumerate() {
             let place = (from_table, handle.index());
             let new = if tag.moves_caps() {

@@ -19,6 +19,7 @@ mod root;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use abi::error::Error;
 use alarm::Alarms;

@@ -2,7 +2,7 @@
 //! The kernel's start: its own state, and the root task, which gets everything there is.
 
 use crate::alarm::Alarms;
-use crate::objects::{Backing, Memory, Pool, Thread, port_badge};
+use crate::objects::{Backing, Memory, Pool, Request, Thread, port_badge};
 use crate::schedule::Cpu;
 use crate::{Kernel, Level, config, fast};
 use abi::boot_info::{BootInfo, Framebuffer, MAGIC, Origin, RootInfo};
@@ -94,7 +94,7 @@ impl Kernel {
     /// The pool that everything is paid from: all free frames but `reserve`.
     pub(crate) fn root_pool(&mut self, reserve: u32) -> Result<Ref<Pool>, Error> {
         let mut slabs = Slabs::default();
-        let pool = self.pools.create(&mut self.frames, &mut slabs, Pool::new(None, 0)).ok_or(Error::NoQuota)?;
+        let pool = self.pools.create(&mut self.frames, &mut slabs, Pool::new(None, 0, 0)).ok_or(Error::NoQuota)?;
         let free = self.frames.free();
         let p = self.get_mut(pool)?;
         // Its own frame is the first that it pays for.
@@ -125,7 +125,15 @@ impl Kernel {
         self.write_root_info(info_memory, info);
         let pages = (bundle.len() as u64).div_ceil(FRAME_BYTES as u64) as u32;
         let bundle_memory = self.create(pool, Memory::new(pool, pages, Backing::Kept(bundle_frame)))?;
-        self.map(space, bundle_memory, 0, BUNDLE, pages, READ_ONLY, READ_ONLY)?;
+        self.map_all(&Request {
+            space,
+            memory: bundle_memory,
+            offset_pages: 0,
+            address: BUNDLE,
+            pages,
+            access: READ_ONLY,
+            most: READ_ONLY,
+        })?;
 
         let read_copy = Rights::READ | Rights::COPY;
         let nothing = RawRef::default();
@@ -164,8 +172,8 @@ impl Kernel {
         access: Access,
     ) -> Result<Ref<Memory>, Error> {
         let pages = u32::try_from(bytes.div_ceil(FRAME_BYTES as u64)).map_err(|_| Error::NoQuota)?;
-        let memory = self.new_memory(pool, pages, false)?;
-        self.map(space, memory, 0, address, pages, access, access)?;
+        let memory = self.new_memory(pool, pages)?;
+        self.map_all(&Request { space, memory, offset_pages: 0, address, pages, access, most: access })?;
         Ok(memory)
     }
 

@@ -15,7 +15,7 @@ use machine::memory::Ref;
 use machine::registers::Registers;
 
 /// Alarms handled at one entry; more wait for the next, which comes at once.
-const MOST_ALARMS: usize = 64;
+const MOST_ALARMS: usize = 4;
 
 #[derive(Debug)]
 pub struct Cpu {

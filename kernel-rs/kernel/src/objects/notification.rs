@@ -22,7 +22,10 @@ pub struct Notification {
 }
 
 impl Alarmed for Notification {
-    fn links(&mut self) -> &mut Links<Self> {
+    fn alarm(&self) -> &Links<Self> {
+        &self.alarm
+    }
+    fn alarm_mut(&mut self) -> &mut Links<Self> {
         &mut self.alarm
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Capability tables: what a process may do. A slot names an object, with rights and a badge; its generation makes old
-//! handles stale. Slots that were derived from one another stand in one list, each deeper than what it came from, so
-//! that revoking is cutting a piece out of the list.
+//! handles stale. Slots that were derived from one another form a tree: deleting one hands its children to its parent
+//! and revoking empties first children until none is left, both without a look at the rest.
 
 use super::Pool;
 use crate::Kernel;
@@ -11,8 +11,9 @@ use abi::handle::Handle;
 use abi::right::{Kind, Rights};
 use machine::memory::{Array, Frames, RawRef, Ref};
 
-/// Slots looked at in one step of a long operation.
-const STEP: u32 = 64;
+/// Slots emptied in one step of a long operation, and slots looked at.
+const STEP: u32 = 8;
+const LOOK_STEP: u32 = 48;
 
 /// A slot's place: its table's place and its index, in one number; 0 = none. The table's place fits: RAM ends below
 /// 2^44 bytes, and a place counts in units of 8.
@@ -39,11 +40,14 @@ pub struct Slot {
     /// Endpoints and notifications: their badge; port ranges: first port and last, shifted by 16; replies: the number
     /// of the reply right.
     pub badge: u64,
-    /// In the derivation list; of an empty slot: in the table's free list.
+    /// Neighbours among its parent's children: the first child has the parent before it, the last has it behind it, so
+    /// that every slot is taken out without a search. Of an empty slot: in the table's free list.
     previous: Place,
     next: Place,
+    /// What was derived from it.
+    first_child: Place,
+    last_child: Place,
     generation: u16,
-    depth: u16,
     pub kind: Kind,
     rights: u8,
 }
@@ -53,8 +57,9 @@ const EMPTY: Slot = Slot {
     badge: 0,
     previous: Place(0),
     next: Place(0),
+    first_child: Place(0),
+    last_child: Place(0),
     generation: 1,
-    depth: 0,
     kind: Kind::Null,
     rights: 0,
 };
@@ -74,6 +79,12 @@ pub struct Table {
     free_count: u32,
     /// Slots below this one are cleared: progress of destruction.
     pub cleared: u32,
+    /// Being destroyed: no slot is filled any more.
+    pub dying: bool,
+    /// Frames that are paid for.
+    pub paid: u32,
+    /// Where the next look for slots whose object is gone begins.
+    swept: u32,
 }
 
 impl Table {
@@ -83,19 +94,45 @@ impl Table {
         Array::<Slot>::cost(slots)
     }
 
+    /// A table without slots yet: [`Table::grow`] makes them. `None` without frames for all.
     pub fn new(frames: &mut Frames, pool: Ref<Pool>, slots: u32) -> Option<Table> {
-        let mut array = Array::new(frames, slots, EMPTY)?;
-        for n in 1..slots {
-            let slot = array.get_mut(n)?;
-            // Free links are plain indices.
-            slot.previous = Place(n as u64 - 1);
-            slot.next = Place(if n + 1 < slots { n as u64 + 1 } else { 0 });
-        }
-        Some(Table { pool, slots: array, free_head: 1, free_tail: slots - 1, free_count: slots - 1, cleared: 0 })
+        let paid = Table::cost(slots);
+        let slots = Array::reserve(frames, slots)?;
+        Some(Table { pool, slots, paid, free_head: 0, free_tail: 0, free_count: 0, cleared: 0, dying: false, swept: 0 })
     }
 
-    pub fn destroy(self, frames: &mut Frames) -> u32 {
-        self.slots.destroy(frames)
+    /// Makes the slots of one more frame; true when all are there. Slot 0 stays empty for ever.
+    pub fn grow(&mut self, frames: &mut Frames) -> bool {
+        let first = self.slots.len();
+        let done = self.slots.grow(frames, EMPTY);
+        for n in first.max(1)..self.slots.len() {
+            let (previous, last) = (self.free_tail, n + 1 == self.slots.len());
+            if let Some(slot) = self.slots.get_mut(n) {
+                // Free links are plain indices.
+                slot.previous = Place(if n == first.max(1) { previous as u64 } else { n as u64 - 1 });
+                slot.next = Place(if last { 0 } else { n as u64 + 1 });
+            }
+            self.free_count += 1;
+        }
+        let (new, last) = (first.max(1), self.slots.len() - 1);
+        if let Some(tail) = self.slots.get_mut(self.free_tail).filter(|_| self.free_tail != 0) {
+            tail.next = Place(new as u64);
+        }
+        if self.free_head == 0 && new <= last {
+            self.free_head = new;
+        }
+        self.free_tail = last;
+        done
+    }
+
+    /// Whether it is to have that many slots.
+    pub fn is_for(&self, slots: u32) -> bool {
+        self.slots.whole() == slots
+    }
+
+    /// Gives one frame back; how many it gave, and whether that was the last.
+    pub fn shrink(&mut self, frames: &mut Frames) -> (u32, bool) {
+        self.slots.shrink(frames)
     }
 
     pub fn len(&self) -> u32 {
@@ -174,46 +211,60 @@ impl Kernel {
         self.tables.get_mut(table)?.slots.get_mut(place.index())
     }
 
-    /// Whether `count` more capabilities fit. Slots whose object is gone are emptied first if it needs them.
-    pub(crate) fn table_has_room(&mut self, table: Ref<Table>, count: u32) -> Result<(), Error> {
+    /// Whether `count` more capabilities fit. Slots whose object is gone are emptied first if it needs them: some at a
+    /// time, so the answer may be that the operation is to be executed again.
+    pub(crate) fn table_has_room(&mut self, table: Ref<Table>, count: u32) -> Result<(), Failure> {
+        if self.get(table)?.free_count >= count {
+            return Ok(());
+        }
+        let emptied = self.sweep(table, LOOK_STEP)?;
+        let slots = self.get(table)?.len() as u64;
+        let thread = self.cpus[self.here].current.ok_or(Error::TableFull)?;
+        let thread = self.get_mut(thread)?;
+        thread.progress = if emptied > 0 { 0 } else { thread.progress + LOOK_STEP as u64 };
+        // Each slot was looked at by this operation: there is no room.
+        if thread.progress >= slots + LOOK_STEP as u64 { Err(Error::TableFull.into()) } else { Err(Failure::AGAIN) }
+    }
+
+    /// As [`Kernel::table_has_room`] for an operation that cannot be executed again: it looks at some slots only.
+    pub(crate) fn table_has_room_now(&mut self, table: Ref<Table>, count: u32) -> Result<(), Error> {
         if self.get(table)?.free_count < count {
-            self.sweep(table)?;
+            self.sweep(table, LOOK_STEP)?;
         }
         if self.get(table)?.free_count < count { Err(Error::TableFull) } else { Ok(()) }
     }
 
-    /// Empties the slots whose object is gone.
-    fn sweep(&mut self, table: Ref<Table>) -> Result<(), Error> {
-        for index in 1..self.get(table)?.len() {
+    /// Empties slots whose object is gone, among the next `count` slots of a table; how many.
+    fn sweep(&mut self, table: Ref<Table>, count: u32) -> Result<u32, Error> {
+        let t = self.get(table)?;
+        let (first, length) = (t.swept, t.len());
+        let mut emptied = 0;
+        for n in 0..count.min(length) {
+            let index = (first + n) % length;
             let slot = *self.get(table)?.slots.get(index).ok_or(Error::BadHandle)?;
             if slot.kind != Kind::Null && !self.is_alive(&slot) {
                 self.clear_slot(table, index);
+                emptied += 1;
+            }
+            self.get_mut(table)?.swept = (index + 1) % length;
+            if emptied == STEP {
+                break;
             }
         }
-        Ok(())
+        Ok(emptied)
     }
 
     /// Fills a free slot: the named one, or the longest free one. Room was checked.
-    fn fill(&mut self, table: Ref<Table>, index: Option<u32>, slot: Slot, after: Option<Place>) -> Result<Handle, Error> {
+    fn fill(&mut self, table: Ref<Table>, index: Option<u32>, slot: Slot) -> Result<(Place, Handle), Error> {
         let t = self.get_mut(table)?;
         let index = index.unwrap_or(t.free_head);
-        if index == 0 {
+        if index == 0 || t.dying {
             return Err(Error::TableFull);
         }
         t.unlink_free(index).ok_or(Error::BadHandle)?;
-        let place = Place::new(table, index);
-        let mut next = Place(0);
-        if let Some(before) = after {
-            next = core::mem::replace(&mut self.slot_at(before).ok_or(Error::BadHandle)?.next, place);
-            if next != Place(0)
-                && let Some(n) = self.slot_at(next)
-            {
-                n.previous = place;
-            }
-        }
-        let to = self.slot_at(place).ok_or(Error::BadHandle)?;
-        *to = Slot { generation: to.generation, previous: after.unwrap_or_default(), next, ..slot };
-        Ok(Handle::new(index, to.generation as u32))
+        let to = t.slots.get_mut(index).ok_or(Error::BadHandle)?;
+        *to = Slot { generation: to.generation, ..slot };
+        Ok((Place::new(table, index), Handle::new(index, to.generation as u32)))
     }
 
     /// A first capability to an object. Room was checked.
@@ -225,7 +276,7 @@ impl Kernel {
         rights: Rights,
         badge: u64,
     ) -> Result<Handle, Error> {
-        self.fill(table, None, Slot { kind, object, rights: rights.0 as u8, badge, ..EMPTY }, None)
+        Ok(self.fill(table, None, Slot { kind, object, rights: rights.0 as u8, badge, ..EMPTY })?.1)
     }
 
     /// A capability derived from the one in a slot. Room was checked.
@@ -239,29 +290,60 @@ impl Kernel {
     ) -> Result<Handle, Error> {
         let place = Place::new(from.0, from.1);
         let parent = *self.slot_at(place).ok_or(Error::BadHandle)?;
-        let depth = parent.depth.checked_add(1).ok_or(Error::TableFull)?;
         let rights = parent.rights().intersect(rights).0 as u8;
-        self.fill(to, index, Slot { rights, badge, depth, ..parent }, Some(place))
+        let (child, handle) =
+            self.fill(to, index, Slot { object: parent.object, kind: parent.kind, rights, badge, previous: place, ..EMPTY })?;
+        let second = parent.first_child;
+        if let Some(c) = self.slot_at(child) {
+            c.next = if second == Place(0) { place } else { second };
+        }
+        if let Some(s) = self.slot_at(second) {
+            s.previous = child;
+        }
+        if let Some(p) = self.slot_at(place) {
+            p.first_child = child;
+            if second == Place(0) {
+                p.last_child = child;
+            }
+        }
+        Ok(handle)
     }
 
     /// Moves a capability to another slot, with its place in the derivation. Room was checked.
     pub(crate) fn move_slot(&mut self, from: (Ref<Table>, u32), to: Ref<Table>) -> Result<Handle, Error> {
         let place = Place::new(from.0, from.1);
         let old = *self.slot_at(place).ok_or(Error::BadHandle)?;
-        let handle = self.fill(to, None, old, Some(place))?;
-        self.unlink_derivation(place);
+        let (new, handle) = self.fill(to, None, old)?;
+        self.relink(place, old, (new, new));
+        if let Some(child) = self.slot_at(old.first_child) {
+            child.previous = new;
+        }
+        if let Some(child) = self.slot_at(old.last_child) {
+            child.next = new;
+        }
         self.get_mut(from.0)?.link_free(from.1);
         Ok(handle)
     }
 
-    fn unlink_derivation(&mut self, place: Place) {
-        let Some(slot) = self.slot_at(place) else { return };
-        let (previous, next) = (slot.previous, slot.next);
-        if let Some(p) = self.slot_at(previous) {
-            p.next = next;
+    /// Puts a row of slots (its first and last) in the place that a slot has among its parent's children; the row's own
+    /// outer links are the caller's. An empty row takes the slot out.
+    fn relink(&mut self, place: Place, slot: Slot, (first, last): (Place, Place)) {
+        let nothing = first == Place(0);
+        let is_first = self.slot_at(slot.previous).is_some_and(|p| p.first_child == place);
+        let is_last = self.slot_at(slot.next).is_some_and(|n| n.last_child == place);
+        if let Some(p) = self.slot_at(slot.previous) {
+            match is_first {
+                true if nothing && is_last => p.first_child = Place(0),
+                true => p.first_child = if nothing { slot.next } else { first },
+                false => p.next = if nothing { slot.next } else { first },
+            }
         }
-        if let Some(n) = self.slot_at(next) {
-            n.previous = previous;
+        if let Some(n) = self.slot_at(slot.next) {
+            match is_last {
+                true if nothing && is_first => n.last_child = Place(0),
+                true => n.last_child = if nothing { slot.previous } else { last },
+                false => n.previous = if nothing { slot.previous } else { last },
+            }
         }
     }
 
@@ -272,14 +354,13 @@ impl Kernel {
         if slot.kind == Kind::Null {
             return;
         }
-        let mut at = slot.next;
-        while let Some(child) = self.slot_at(at)
-            && child.depth > slot.depth
-        {
-            child.depth -= 1;
-            at = child.next;
+        self.relink(place, slot, (slot.first_child, slot.last_child));
+        if let Some(child) = self.slot_at(slot.first_child) {
+            child.previous = slot.previous;
         }
-        self.unlink_derivation(place);
+        if let Some(child) = self.slot_at(slot.last_child) {
+            child.next = slot.next;
+        }
         if let Ok(t) = self.get_mut(table) {
             t.link_free(index);
         }
@@ -291,13 +372,18 @@ impl Kernel {
     /// Clears the next few slots of a table that is being destroyed; true when all are.
     pub(crate) fn clear_table_step(&mut self, table: Ref<Table>) -> bool {
         let Ok(t) = self.get(table) else { return true };
-        let (first, end) = (t.cleared, t.len().min(t.cleared + STEP));
-        for index in first..end {
-            self.clear_slot(table, index);
+        let (mut at, length) = (t.cleared.min(t.len()), t.len());
+        let (end, mut emptied) = (length.min(at + LOOK_STEP), 0);
+        while at < end && emptied < STEP {
+            if self.get(table).is_ok_and(|t| t.slots.get(at).is_some_and(|s| s.kind != Kind::Null)) {
+                self.clear_slot(table, at);
+                emptied += 1;
+            }
+            at += 1;
         }
         self.get_mut(table).map_or(true, |t| {
-            t.cleared = end;
-            end == t.len()
+            t.cleared = at;
+            at == length
         })
     }
 
@@ -376,15 +462,16 @@ impl Kernel {
         let place = Place::new(call.table, call.handle.index());
         let mut emptied = 0;
         loop {
-            let next = self.slot_at(place).ok_or(Error::BadHandle)?.next;
-            let done = self.slot_at(next).is_none_or(|child| child.depth <= slot.depth);
-            if done || emptied == STEP as u64 {
+            let child = self.slot_at(place).ok_or(Error::BadHandle)?.first_child;
+            let table = self.tables.at(child.table());
+            if table.is_none() || emptied == STEP as u64 {
                 let t = self.get_mut(call.thread)?;
                 t.progress += emptied;
-                return Ok(if done { Flow::value(t.progress) } else { Flow::Again });
+                return Ok(if table.is_none() { Flow::value(t.progress) } else { Flow::Again });
             }
-            if let Some(table) = self.tables.at(next.table()) {
-                self.clear_slot(table, next.index());
+            if let Some(table) = table {
+                // Its children are this one's from now on.
+                self.clear_slot(table, child.index());
             }
             emptied += 1;
         }
@@ -405,11 +492,10 @@ impl Kernel {
                 let gone = if self.is_alive(&slot) { "" } else { " (gone)" };
                 let handle = Handle::new(index, slot.generation as u32);
                 machine::print(format_args!(
-                    "kernel: {handle:?} {:?} {:?} badge {:#x} depth {}{gone}",
+                    "kernel: {handle:?} {:?} {:?} badge {:#x}{gone}",
                     slot.kind,
                     slot.rights(),
-                    slot.badge,
-                    slot.depth
+                    slot.badge
                 ));
             }
         }

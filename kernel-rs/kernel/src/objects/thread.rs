@@ -8,7 +8,7 @@
 //! any but Inactive --ThreadStop--> Stopped --ThreadResume--> Ready      Running --ThreadExit, unanswered fault--> Inactive
 //! ```
 
-use super::{Endpoint, Memory, Notification, Pool, Space, Table};
+use super::{Endpoint, Mapping, Memory, Notification, Pool, Space, Table};
 use crate::Kernel;
 use crate::alarm::{Alarmed, Links};
 use crate::fault::Fault;
@@ -45,6 +45,16 @@ pub enum Outgoing {
     Call,
     Fault(Fault),
     Exit(u64),
+}
+
+/// What an operation of several steps has begun. Of what failed the rest is to be taken away.
+#[derive(Clone, Copy, Debug)]
+pub enum Making {
+    Memory(Ref<Memory>),
+    FailedMemory(Ref<Memory>),
+    Table(Ref<Table>),
+    Mapping(Ref<Mapping>),
+    FailedMapping(Ref<Mapping>),
 }
 
 /// The right to answer one call of one thread.
@@ -98,8 +108,8 @@ pub struct Thread {
     pub reply: Option<ReplyRight>,
     /// Number of the right that answers its own call.
     pub reply_number: u64,
-    /// The memory object that its Create is filling.
-    pub making: Option<Ref<Memory>>,
+    /// What its operation is making.
+    pub making: Option<Making>,
     /// What a long operation has done so far.
     pub progress: u64,
 }
@@ -112,7 +122,10 @@ impl Run for Thread {
 }
 
 impl Alarmed for Thread {
-    fn links(&mut self) -> &mut Links<Self> {
+    fn alarm(&self) -> &Links<Self> {
+        &self.alarm
+    }
+    fn alarm_mut(&mut self) -> &mut Links<Self> {
         &mut self.alarm
     }
 }
@@ -243,7 +256,7 @@ impl Kernel {
         }
         t.registers = Registers::start(rip, rsp, argument);
         t.user.restart();
-        t.progress = 0;
+        (t.progress, t.making) = (0, None);
         self.wake(call.cpu, thread);
         Ok(Flow::NOTHING)
     }

@@ -46,7 +46,7 @@ fn kinds_that_pools_do_not_make_are_refused() {
     }
     w.root(Op::Create, POOL, &[Kind::Memory as u64, 100]).fails_at(Error::Misaligned, 1);
     w.root(Op::Create, POOL, &[Kind::Memory as u64, 0]).fails_at(Error::BadArgument, 1);
-    w.root(Op::Create, POOL, &[Kind::Memory as u64, 4096, 2]).fails_at(Error::BadArgument, 2);
+    w.root(Op::Create, POOL, &[Kind::Memory as u64, 4096, 3]).fails_at(Error::BadArgument, 2);
     w.root(Op::Create, POOL, &[Kind::Table as u64, 1]).fails_at(Error::BadArgument, 1);
     w.root(Op::Create, POOL, &[Kind::Table as u64, 1 << 20]).fails_at(Error::BadArgument, 1);
 }

@@ -37,8 +37,8 @@ pub fn fake<R>(f: impl FnOnce(&mut Fake) -> R) -> R {
 pub fn test_frames(count: u32) -> Frames {
     let bytes = vec![[0u64; 512]; count as usize + 1].leak();
     let records = (0..=count).map(|_| Default::default()).collect::<Vec<_>>().leak();
-    let bitmap = vec![0; count as usize / 64 + 1].leak();
-    // SAFETY: 1. leaked memory lives for ever and is used by nobody else; 2. a bit and a record for each frame.
+    let bitmap = vec![0; Frames::bitmap_words(count as usize + 1)].leak();
+    // SAFETY: 1. leaked memory lives for ever and is used by nobody else; 2. a record for each frame, and their bitmaps.
     unsafe {
         let mut frames = Frames::new(page_aligned(bytes), records, bitmap);
         frames.add_free(1, count - 1);

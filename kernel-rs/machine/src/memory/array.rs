@@ -15,7 +15,9 @@ pub struct Array<T> {
     /// The index frame, or the only frame of elements; and where it is.
     first: u32,
     at: *mut u8,
+    /// Elements that are there, and elements that were paid for.
     length: u32,
+    whole: u32,
     of: PhantomData<T>,
 }
 
@@ -43,41 +45,81 @@ impl<T: Copy> Array<T> {
     /// The frame of elements number `page`.
     #[inline]
     fn page(&self, page: u32) -> u32 {
-        if Self::pages(self.length) == 1 {
+        if self.whole <= Self::PER_PAGE {
             return self.first;
         }
-        // SAFETY: 1. the index frame belongs to this array alone; 2. `new` filled it for every page below `length`.
+        // SAFETY: 1. the index frame belongs to this array alone; 2. `grow` filled it for every page below `length`.
         unsafe { (self.at as *const u32).add(page as usize).read() }
     }
 
     /// An array filled with `value`. `None` if the frames are not there or the length is over `MAX_LENGTH`; nothing is
     /// taken then.
     pub fn new(frames: &mut Frames, length: u32, value: T) -> Option<Array<T>> {
+        let mut array = Array::reserve(frames, length)?;
+        while !array.grow(frames, value) {}
+        Some(array)
+    }
+
+    /// An array without elements yet, for [`Array::grow`] to fill: a long one takes long. `None` as `new`. The frames that
+    /// are still to come stay free: whoever reserves keeps others from taking them.
+    pub fn reserve(frames: &mut Frames, length: u32) -> Option<Array<T>> {
         const { assert!(FRAME_BYTES.is_multiple_of(align_of::<T>())) };
         if length > Self::MAX_LENGTH || frames.free() < Self::cost(length) {
             return None;
         }
-        let pages = Self::pages(length);
-        let first = if pages == 0 { 0 } else { frames.take(ARRAY)? };
-        let array = Array { view: frames.view(), first, at: frames.view().pointer(first), length, of: PhantomData };
-        for page in 0..pages {
-            let frame = if pages == 1 { first } else { frames.take(ARRAY).expect("counted above") };
-            let elements = array.view.pointer(frame) as *mut T;
+        let first = if Self::pages(length) > 1 { frames.take(ARRAY)? } else { 0 };
+        Some(Array { view: frames.view(), first, at: frames.view().pointer(first), length: 0, whole: length, of: PhantomData })
+    }
+
+    /// Fills one more frame with `value`; true when the array is complete.
+    pub fn grow(&mut self, frames: &mut Frames, value: T) -> bool {
+        if self.length < self.whole
+            && let Some(frame) = frames.take(ARRAY)
+        {
+            let elements = self.view.pointer(frame) as *mut T;
             for n in 0..Self::PER_PAGE as usize {
                 // SAFETY: 1. the frame was just taken for this array; 2. PER_PAGE elements fit in it; 3. a frame is
                 // aligned for T (asserted).
                 unsafe { elements.add(n).write(value) };
             }
-            if pages > 1 {
-                // SAFETY: 1. the index frame is this array's; 2. `page` is below MAX_PAGES.
-                unsafe { (array.view.pointer(first) as *mut u32).add(page as usize).write(frame) };
+            if self.whole <= Self::PER_PAGE {
+                (self.first, self.at) = (frame, elements as *mut u8);
+            } else {
+                // SAFETY: 1. the index frame is this array's; 2. the page is below MAX_PAGES.
+                unsafe { (self.at as *mut u32).add((self.length / Self::PER_PAGE) as usize).write(frame) };
             }
+            self.length = self.whole.min(self.length + Self::PER_PAGE);
         }
-        Some(array)
+        self.length == self.whole
+    }
+
+    /// Gives back the frame of the last elements, and with the first elements the index; how many frames, and whether
+    /// nothing is left.
+    pub fn shrink(&mut self, frames: &mut Frames) -> (u32, bool) {
+        let pages = Self::pages(self.length);
+        let mut given = 0;
+        if pages > 0 {
+            frames.give(self.page(pages - 1), ARRAY);
+            self.length = (pages - 1) * Self::PER_PAGE;
+            given += 1;
+        }
+        if self.length == 0 && self.whole > Self::PER_PAGE {
+            frames.give(self.first, ARRAY);
+            given += 1;
+        }
+        if self.length == 0 {
+            self.whole = 0;
+        }
+        (given, self.length == 0)
     }
 
     pub fn len(&self) -> u32 {
         self.length
+    }
+
+    /// Elements that it is to have.
+    pub fn whole(&self) -> u32 {
+        self.whole
     }
 
     pub fn is_empty(&self) -> bool {
@@ -89,7 +131,7 @@ impl<T: Copy> Array<T> {
         if n >= self.length {
             return None;
         }
-        let elements = if self.length <= Self::PER_PAGE {
+        let elements = if self.whole <= Self::PER_PAGE {
             self.at as *mut T
         } else {
             // SAFETY: 1. the index frame is this array's, and `new` filled it for every page below `length`; 2. the
@@ -105,7 +147,7 @@ impl<T: Copy> Array<T> {
 
     #[inline(always)]
     pub fn get(&self, n: u32) -> Option<&T> {
-        // SAFETY: 1. `place`; 2. every element was written by `new`; 3. `self` is borrowed.
+        // SAFETY: 1. `place`; 2. every element below `length` was written by `grow`; 3. `self` is borrowed.
         self.place(n).map(|p| unsafe { &*p })
     }
 
@@ -114,16 +156,16 @@ impl<T: Copy> Array<T> {
         self.place(n).map(|p| unsafe { &mut *p })
     }
 
-    /// Gives the frames back; as many as [`Array::cost`] said.
-    pub fn destroy(self, frames: &mut Frames) -> u32 {
-        let pages = Self::pages(self.length);
-        for page in 0..pages {
-            frames.give(self.page(page), ARRAY);
+    /// Gives the frames back, and says how many; as many as [`Array::cost`] said if it was complete.
+    pub fn destroy(mut self, frames: &mut Frames) -> u32 {
+        let mut all = 0;
+        loop {
+            let (given, done) = self.shrink(frames);
+            all += given;
+            if done {
+                return all;
+            }
         }
-        if pages > 1 {
-            frames.give(self.first, ARRAY);
-        }
-        Self::cost(self.length)
     }
 }
 

@@ -5,6 +5,7 @@
 //! the tag; user frames are reached only by copying bytes. It does not know who pays: quotas are `kernel`'s.
 
 use super::FRAME_BYTES;
+use super::bits::Bits;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Number of a frame: its physical address is this times 4096. A plain name; owning it is the database's matter.
@@ -21,8 +22,9 @@ impl Frame {
 #[derive(Debug, Default)]
 pub struct Record {
     tag: AtomicU32,
-    /// User frames: page table entries that point here, plus one for the memory object that holds it.
-    references: AtomicU32,
+    /// User frames: page table entries that point here, plus one for the memory object that holds it. Page tables of the
+    /// lowest level: entries that are in use.
+    pub(super) references: AtomicU32,
 }
 
 /// No RAM that we know of: devices, firmware, holes.
@@ -31,12 +33,18 @@ const NOT_RAM: u32 = 0;
 const KEPT: u32 = 1;
 const FREE: u32 = 2;
 const USER: u32 = 3;
-pub(super) const PAGE_TABLE: u32 = 4;
-pub(super) const ARRAY: u32 = 5;
-pub(crate) const CONTEXT: u32 = 6;
+/// A user frame of a run: `RUN_FRAMES` frames that begin at a multiple of that and live and die together. The references
+/// to all of them are counted at the first.
+const RUN: u32 = 4;
+pub(super) const PAGE_TABLE: u32 = 5;
+pub(super) const ARRAY: u32 = 6;
+pub(crate) const CONTEXT: u32 = 7;
 /// Values of CPUs (`key::EachCpu`).
-const KEPT_FOR_CPUS: u32 = 7;
+const KEPT_FOR_CPUS: u32 = 8;
 const FIRST_STORE: u32 = 16;
+
+/// Frames of a 2 MiB page.
+pub const RUN_FRAMES: u32 = 512;
 
 /// Reaches frames by number. Copies of it are what stores and arrays keep.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +68,7 @@ impl View {
 
     #[inline(always)]
     pub(super) fn is_user(&self, frame: u32) -> bool {
-        self.has_tag(frame, USER)
+        self.record(frame).is_some_and(|r| r.tag.load(Relaxed).wrapping_sub(USER) <= RUN - USER)
     }
 
     pub(super) fn has_tag(&self, frame: u32, tag: u32) -> bool {
@@ -102,23 +110,35 @@ impl View {
 #[derive(Debug)]
 pub struct Frames {
     view: View,
-    /// One bit a frame, set = free.
-    bitmap: &'static mut [u64],
+    /// Free frames, and runs of which all frames are free.
+    available: Bits,
+    runs: Bits,
     free: u32,
-    /// Word of the bitmap where the next search begins.
-    next: usize,
     next_store: u32,
 }
 
 impl Frames {
+    /// Words of the bitmaps for a number of frames.
+    pub const fn bitmap_words(frames: usize) -> usize {
+        // Whole runs, so that each has all its words.
+        let frames = frames.next_multiple_of(RUN_FRAMES as usize);
+        Bits::words(frames) + Bits::words(frames / RUN_FRAMES as usize)
+    }
+
     /// # Safety
     /// `base` maps physical memory 0 to `records.len()` frames, writable, for ever; nobody else uses any frame that is
-    /// later given to [`Frames::add_free`]; `bitmap` has a bit for each record.
+    /// later given to [`Frames::add_free`]; `bitmap` has [`Frames::bitmap_words`] words.
     pub unsafe fn new(base: *mut u8, records: &'static mut [Record], bitmap: &'static mut [u64]) -> Frames {
-        assert!(bitmap.len() * 64 >= records.len());
-        bitmap.fill(0);
+        let all = records.len().next_multiple_of(RUN_FRAMES as usize);
+        let (available, runs) = bitmap.split_at_mut(Bits::words(all));
         let count = u32::try_from(records.len()).expect("at most 16 TiB of RAM");
-        Frames { view: View { base, records: records.as_ptr(), count }, bitmap, free: 0, next: 0, next_store: FIRST_STORE }
+        Frames {
+            view: View { base, records: records.as_ptr(), count },
+            available: Bits::new(available, all),
+            runs: Bits::new(runs, all / RUN_FRAMES as usize),
+            free: 0,
+            next_store: FIRST_STORE,
+        }
     }
 
     /// Hands frames to the database, for ever. Frames that it knows already are passed over.
@@ -129,9 +149,7 @@ impl Frames {
         for frame in first..first.saturating_add(count) {
             // Frame 0 is never handed out: it is the "none" of frame links.
             if frame != 0 && self.view.has_tag(frame, NOT_RAM) {
-                self.set_tag(frame, FREE);
-                self.bitmap[frame as usize / 64] |= 1 << (frame % 64);
-                self.free += 1;
+                self.release(frame);
             }
         }
     }
@@ -185,53 +203,45 @@ impl Frames {
         self.view.record(frame).unwrap().tag.store(tag, Relaxed);
     }
 
-    fn find(&mut self) -> Option<u32> {
-        if self.free == 0 {
-            return None;
-        }
-        let words = self.bitmap.len();
-        for step in 0..words {
-            let word = (self.next + step) % words;
-            if self.bitmap[word] != 0 {
-                self.next = word;
-                return Some(word as u32 * 64 + self.bitmap[word].trailing_zeros());
+    /// Makes a frame available.
+    fn release(&mut self, frame: u32) {
+        self.set_tag(frame, FREE);
+        self.available.insert(frame);
+        self.free += 1;
+        let word = frame as usize / 64;
+        if self.available.word(word) == u64::MAX {
+            let first = word & !7;
+            if (first..first + 8).all(|w| self.available.word(w) == u64::MAX) {
+                self.runs.insert(frame / RUN_FRAMES);
             }
         }
-        None
     }
 
-    /// `count` free frames in a row, by search: linear in the size of RAM.
-    fn find_row(&self, count: u32) -> Option<u32> {
-        let mut run = 0;
-        let mut frame = 0;
-        while frame < self.view.count {
-            let word = self.bitmap[frame as usize / 64];
-            if word == 0 {
-                run = 0;
-                frame = (frame / 64 + 1) * 64;
-                continue;
-            }
-            run = if word & 1 << (frame % 64) != 0 { run + 1 } else { 0 };
-            frame += 1;
-            if run == count {
-                return Some(frame - count);
-            }
-        }
-        None
-    }
-
+    /// Takes a free frame and clears it.
     fn claim(&mut self, frame: u32, tag: u32) {
+        self.claim_as_is(frame, tag);
+        self.zero(frame);
+    }
+
+    /// Takes a free frame; what stands in it is what it held last.
+    fn claim_as_is(&mut self, frame: u32, tag: u32) {
         debug_assert!(self.view.has_tag(frame, FREE));
-        self.bitmap[frame as usize / 64] &= !(1 << (frame % 64));
+        if self.runs.has(frame / RUN_FRAMES) {
+            self.runs.remove(frame / RUN_FRAMES);
+        }
+        self.available.remove(frame);
         self.free -= 1;
         self.set_tag(frame, tag);
-        // SAFETY: 1. the frame was free, so no one holds a reference into it; 2. it is mapped writable (`new`).
+    }
+
+    fn zero(&mut self, frame: u32) {
+        // SAFETY: 1. the callers own the frame and no one holds a reference into it; 2. it is mapped writable (`new`).
         unsafe { core::ptr::write_bytes(self.view.pointer(frame), 0, FRAME_BYTES) };
     }
 
     /// A zeroed frame with that tag.
     pub(crate) fn take(&mut self, tag: u32) -> Option<u32> {
-        let frame = self.find()?;
+        let frame = self.available.next(0)?;
         self.claim(frame, tag);
         Some(frame)
     }
@@ -246,9 +256,7 @@ impl Frames {
     /// Takes a frame back from the owner of `tag`, who has no reference into it any more.
     pub(crate) fn give(&mut self, frame: u32, tag: u32) {
         assert!(self.view.has_tag(frame, tag), "frame {frame} given back by someone who does not own it");
-        self.set_tag(frame, FREE);
-        self.bitmap[frame as usize / 64] |= 1 << (frame % 64);
-        self.free += 1;
+        self.release(frame);
     }
 
     /// A zeroed frame that user code may map.
@@ -258,7 +266,37 @@ impl Frames {
         Some(Frame(frame))
     }
 
-    /// `count` such frames in a row; the first is returned.
+    /// The first free frame from this one on.
+    pub fn next_free(&self, from: Frame) -> Option<Frame> {
+        self.available.next(from.0).map(Frame)
+    }
+
+    /// Takes that very frame for user code; what stands in it is to be cleared. `false`: it is not free.
+    pub fn take_user_at(&mut self, frame: Frame) -> bool {
+        if frame.0 >= self.view.count || !self.available.has(frame.0) {
+            return false;
+        }
+        self.claim_as_is(frame.0, USER);
+        self.view.record(frame.0).unwrap().references.store(1, Relaxed);
+        true
+    }
+
+    /// `count` free frames in a row, by search: linear in the size of RAM, so for the start only.
+    fn find_row(&self, count: u32) -> Option<u32> {
+        let (mut first, mut end) = (0, 0);
+        while let Some(frame) = self.available.next(end) {
+            if frame != end {
+                first = frame;
+            }
+            end = frame + 1;
+            if end - first == count {
+                return Some(first);
+            }
+        }
+        None
+    }
+
+    /// `count` zeroed frames for user code in a row, by such a search; the first is returned.
     pub fn take_user_row(&mut self, count: u32) -> Option<Frame> {
         let first = self.find_row(count)?;
         for frame in first..first + count {
@@ -268,32 +306,93 @@ impl Frames {
         Some(Frame(first))
     }
 
-    /// Gives a user frame back. It stays unavailable while a page table still points to it: `false` then.
+    /// Takes a run for user code; what stands in it is to be cleared. Its first frame is returned.
+    pub fn take_user_run(&mut self) -> Option<Frame> {
+        let run = self.runs.next(0)?;
+        let first = run * RUN_FRAMES;
+        self.runs.remove(run);
+        for word in 0..8 {
+            self.available.set_word(first as usize / 64 + word, 0);
+        }
+        self.free -= RUN_FRAMES;
+        for record in self.run_records(first) {
+            record.tag.store(RUN, Relaxed);
+        }
+        self.view.record(first)?.references.store(1, Relaxed);
+        Some(Frame(first))
+    }
+
+    fn give_run(&mut self, first: u32) {
+        for record in self.run_records(first) {
+            record.tag.store(FREE, Relaxed);
+        }
+        for word in 0..8 {
+            self.available.set_word(first as usize / 64 + word, u64::MAX);
+        }
+        self.free += RUN_FRAMES;
+        self.runs.insert(first / RUN_FRAMES);
+    }
+
+    fn run_records(&self, first: u32) -> &'static [Record] {
+        assert!(first.is_multiple_of(RUN_FRAMES) && first + RUN_FRAMES <= self.view.count);
+        // SAFETY: 1. all of them are below `count` (asserted); 2. records live for ever and are shared as atomics.
+        unsafe { core::slice::from_raw_parts(self.view.records.add(first as usize), RUN_FRAMES as usize) }
+    }
+
+    /// Clears a user frame.
+    pub fn clear_user(&mut self, frame: Frame) {
+        self.user_pointer(frame, 0, FRAME_BYTES);
+        self.zero(frame.0);
+    }
+
+    /// Gives a user frame back, or the run that begins there. It stays unavailable while a page table still points to it:
+    /// `false` then.
     pub fn give_user(&mut self, frame: Frame) -> bool {
         self.unreference(frame)
     }
 
-    /// A page table entry points to the frame now. Only user frames can be pointed to: `false` otherwise.
-    pub(super) fn reference(&mut self, frame: Frame) -> bool {
-        if !self.view.has_tag(frame.0, USER) {
-            return false;
+    /// Whether a run for user code begins there.
+    pub(super) fn is_run(&self, frame: Frame) -> bool {
+        frame.0.is_multiple_of(RUN_FRAMES) && self.view.has_tag(frame.0, RUN)
+    }
+
+    /// Where the references to a user frame are counted.
+    #[inline]
+    fn counted(&self, frame: Frame) -> Option<(&Record, u32)> {
+        let record = self.view.record(frame.0)?;
+        match record.tag.load(Relaxed) {
+            USER => Some((record, frame.0)),
+            RUN => {
+                let first = frame.0 & !(RUN_FRAMES - 1);
+                Some((self.view.record(first)?, first))
+            }
+            _ => None,
         }
-        self.view.record(frame.0).unwrap().references.fetch_add(1, Relaxed);
+    }
+
+    /// `count` page table entries more point to the frame now. Only user frames can be pointed to: `false` otherwise.
+    #[inline]
+    pub(super) fn reference(&mut self, frame: Frame, count: u32) -> bool {
+        let Some((record, _)) = self.counted(frame) else { return false };
+        // One CPU at a time changes the count: no need for more than a load and a store.
+        record.references.store(record.references.load(Relaxed) + count, Relaxed);
         true
     }
 
-    /// One reference less; frees the frame with the last one and says so.
+    /// One reference less; frees the frame, or its run, with the last one and says so.
+    #[inline]
     pub(super) fn unreference(&mut self, frame: Frame) -> bool {
-        assert!(self.view.has_tag(frame.0, USER), "{frame:?} is not a user frame");
-        let last = self.view.record(frame.0).unwrap().references.fetch_sub(1, Relaxed) == 1;
-        if last {
-            self.give(frame.0, USER);
+        let Some((record, counted)) = self.counted(frame) else { panic!("{frame:?} is not a user frame") };
+        let left = record.references.load(Relaxed) - 1;
+        record.references.store(left, Relaxed);
+        if left == 0 {
+            if self.view.has_tag(counted, RUN) { self.give_run(counted) } else { self.give(counted, USER) }
         }
-        last
+        left == 0
     }
 
     fn user_pointer(&self, frame: Frame, offset: usize, length: usize) -> *mut u8 {
-        assert!(self.view.has_tag(frame.0, USER), "{frame:?} is not a user frame");
+        assert!(self.view.is_user(frame.0), "{frame:?} is not a user frame");
         assert!(offset <= FRAME_BYTES && length <= FRAME_BYTES - offset);
         // SAFETY: 1. the offset lies within the frame (asserted).
         unsafe { self.view.pointer(frame.0).add(offset) }

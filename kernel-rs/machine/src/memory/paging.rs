@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! Page tables of user address spaces: four levels of 4096-byte tables (SDM volume 3, 4.5).
+//! Page tables of user address spaces: four levels of 4096-byte tables (SDM volume 3, 4.5), pages of 4 KiB and of 2 MiB.
 //!
 //! Whatever the caller does, no entry is writable and executable, every entry that points to RAM holds a reference to a
 //! user frame, and a frame loses that reference only after no CPU can use the entry any more. It does not know who
-//! pays for tables: [`PageTable::missing`] says how many a mapping needs.
+//! pays for tables: [`PageTable::missing`] says how many a mapping needs. Each method does a bounded amount of work and
+//! says how far it came; the lowest tables stay until the space goes, or until a 2 MiB page takes their place.
 
 use super::FRAME_BYTES;
-use super::frames::{Frame, Frames, PAGE_TABLE, View};
+use super::frames::{Frame, Frames, PAGE_TABLE, RUN_FRAMES, View};
 use abi::boot_info::USER_END;
+use core::sync::atomic::Ordering::Relaxed;
 
 const PRESENT: u64 = 1;
 const WRITABLE: u64 = 1 << 1;
@@ -18,11 +20,19 @@ const UNCACHED: u64 = 1 << 3 | 1 << 4;
 const DEVICE: u64 = 1 << 9;
 const MAY_WRITE: u64 = 1 << 10;
 const MAY_EXECUTE: u64 = 1 << 11;
+/// In a table of the second level: a page of 2 MiB.
+const LARGE: u64 = 1 << 7;
 const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
-/// Pages that are unmapped between two flushes.
-const BATCH: usize = 32;
+const PAGE: u64 = FRAME_BYTES as u64;
+/// Bytes of a large page, which is also what one table of the lowest level covers.
+pub const LARGE_PAGE: u64 = PAGE * RUN_FRAMES as u64;
+
+/// Entries looked at in one call, and so pages that are unmapped between two flushes.
+pub const STEP: usize = 32;
+/// Entries looked at in one step of giving back tables.
+const DESTROY_STEP: usize = 256;
 
 /// What user code may do with a page. Reading is always part of it. Writing and executing exclude each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -59,6 +69,42 @@ pub struct Page {
 pub struct PageTable {
     view: View,
     root: u32,
+    /// Below this address all lowest tables are given back.
+    destroyed: u64,
+}
+
+/// The entries of one table. Only `PageTable` makes it, of tables that are its own, and keeps it for a loop at most.
+#[derive(Clone, Copy)]
+struct Entries(*mut u64);
+
+impl Entries {
+    #[inline(always)]
+    fn read(self, n: usize) -> u64 {
+        // SAFETY: 1. the table is the root or stood in an entry of a table above, so it is a page table frame of that
+        // space; 2. the number is below 512; 3. the CPU sets accessed and dirty bits meanwhile: volatile.
+        unsafe { self.0.add(n & 511).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn write(self, n: usize, entry: u64) {
+        // SAFETY: as `read`; 4. only the space's methods write its tables, under its borrow.
+        unsafe { self.0.add(n & 511).write_volatile(entry) }
+    }
+}
+
+/// What covers the 2 MiB around an address.
+enum Cover {
+    /// No table of that level.
+    Missing(u32),
+    /// The lowest table.
+    Table(u32),
+    /// The table of the second level whose entry is a large page.
+    Large(u32),
+}
+
+/// The end of the 2 MiB around an address.
+fn cover_end(address: u64) -> u64 {
+    (address | (LARGE_PAGE - 1)).saturating_add(1)
 }
 
 fn index(address: u64, level: u32) -> usize {
@@ -103,7 +149,7 @@ impl PageTable {
     /// Empty tables for user code, the kernel's own part in the upper half. `None` without a frame.
     pub fn new(frames: &mut Frames) -> Option<PageTable> {
         let root = frames.take(PAGE_TABLE)?;
-        let table = PageTable { view: frames.view(), root };
+        let table = PageTable { view: frames.view(), root, destroyed: 0 };
         for n in 256..512 {
             table.write(root, n, crate::kernel_root_entry(n));
         }
@@ -115,40 +161,53 @@ impl PageTable {
         Frame(self.root).physical()
     }
 
+    /// A table of this space, found once for many entries.
+    #[inline(always)]
+    fn entries(&self, table: u32) -> Entries {
+        Entries(self.view.pointer(table) as *mut u64)
+    }
+
+    #[inline]
     fn read(&self, table: u32, n: usize) -> u64 {
-        // SAFETY: 1. `table` is the root or stood in an entry of a table above, so it is a page table frame of this
-        // space; 2. `n` < 512; 3. the CPU sets accessed and dirty bits meanwhile: volatile.
-        unsafe { (self.view.pointer(table) as *const u64).add(n).read_volatile() }
+        self.entries(table).read(n)
     }
 
+    #[inline]
     fn write(&self, table: u32, n: usize, entry: u64) {
-        // SAFETY: as `read`; 4. only this space's methods write its tables, under a mutable borrow.
-        unsafe { (self.view.pointer(table) as *mut u64).add(n).write_volatile(entry) }
+        self.entries(table).write(n, entry);
     }
 
-    /// The lowest table for an address, if it is there.
-    fn leaf(&self, address: u64) -> Option<u32> {
+    /// What is there for an address.
+    #[inline]
+    fn cover(&self, address: u64) -> Cover {
         let mut table = self.root;
         for level in [3, 2, 1] {
             let entry = self.read(table, index(address, level));
             if entry & PRESENT == 0 {
-                return None;
+                return Cover::Missing(level);
+            }
+            if level == 1 && entry & LARGE != 0 {
+                return Cover::Large(table);
             }
             table = ((entry & ADDRESS) >> 12) as u32;
         }
-        Some(table)
+        Cover::Table(table)
     }
 
-    /// The lowest table for an address, made if it is missing. `None` without a frame.
-    fn leaf_or_new(&mut self, frames: &mut Frames, address: u64) -> Option<u32> {
+    /// The table of a level above the lowest, made if it is missing: level 1 holds large pages and lowest tables.
+    /// `taken` counts frames. `None` without a frame.
+    fn table_or_new(&mut self, frames: &mut Frames, address: u64, lowest: u32, taken: &mut u32) -> Option<u32> {
         let mut table = self.root;
-        for level in [3, 2, 1] {
+        for level in (lowest + 1..=3).rev() {
             let n = index(address, level);
             let entry = self.read(table, n);
-            table = if entry & PRESENT != 0 {
+            table = if entry & (PRESENT | LARGE) == PRESENT {
                 ((entry & ADDRESS) >> 12) as u32
+            } else if entry & PRESENT != 0 {
+                return None;
             } else {
                 let new = frames.take(PAGE_TABLE)?;
+                *taken += 1;
                 self.write(table, n, Frame(new).physical() | PRESENT | WRITABLE | USER);
                 new
             };
@@ -156,24 +215,32 @@ impl PageTable {
         Some(table)
     }
 
-    /// Table frames that mapping `pages` pages from `address` on would take.
-    pub fn missing(&self, address: u64, pages: u64) -> u32 {
-        let end = address + pages * FRAME_BYTES as u64;
-        let mut missing = 0;
-        let mut table_at = [u64::MAX; 3];
-        let mut at = address;
+    /// Entries of a lowest table that are in use.
+    fn used(&self, table: u32) -> u32 {
+        self.view.record(table).map_or(0, |r| r.references.load(Relaxed))
+    }
+
+    fn add_used(&self, table: u32, more: u32) {
+        if let Some(r) = self.view.record(table) {
+            r.references.store(r.references.load(Relaxed).wrapping_add(more), Relaxed);
+        }
+    }
+
+    /// Table frames that mapping the 2 MiB pieces from `at` to `end`, of a mapping that begins at `start`, would take.
+    /// With `large` a piece that lies in the mapping as a whole takes no lowest table.
+    pub fn missing(&self, start: u64, at: u64, end: u64, large: bool) -> u32 {
+        let (mut missing, mut at) = (0, at);
         while at < end {
-            let mut table = Some(self.root);
-            for (n, level) in [3, 2, 1].into_iter().enumerate() {
-                let entry = table.map_or(0, |t| self.read(t, index(at, level)));
-                table = (entry & PRESENT != 0).then_some(((entry & ADDRESS) >> 12) as u32);
-                let span = at >> (12 + 9 * level);
-                if table.is_none() && table_at[n] != span {
-                    table_at[n] = span;
-                    missing += 1;
+            let next = cover_end(at);
+            if let Cover::Missing(top) = self.cover(at) {
+                let lowest = 1 + (large && at.is_multiple_of(LARGE_PAGE) && next <= end) as u32;
+                for level in lowest..=top {
+                    // Counted at the first piece that needs it.
+                    let first = at & !((PAGE << (9 * level)) - 1);
+                    missing += (at == start || at == first) as u32;
                 }
             }
-            at = ((at >> 21) + 1) << 21;
+            at = next;
         }
         missing
     }
@@ -183,154 +250,242 @@ impl PageTable {
         if address >= USER_END {
             return None;
         }
-        decode(self.read(self.leaf(address)?, index(address, 0)))
-    }
-
-    /// Maps one page at a free place. `false`, and nothing is mapped, if something is there, if the backing is not a
-    /// user frame, if a table frame is missing, or if the address is no page of user space.
-    pub fn map(&mut self, frames: &mut Frames, address: u64, page: Page) -> bool {
-        if !address.is_multiple_of(FRAME_BYTES as u64) || address >= USER_END {
-            return false;
-        }
-        match page.backing {
-            Backing::Device(physical) if frames.is_ram(physical / FRAME_BYTES as u64) => return false,
-            _ => {}
-        }
-        let Some(table) = self.leaf_or_new(frames, address) else { return false };
-        let n = index(address, 0);
-        if self.read(table, n) & PRESENT != 0 {
-            return false;
-        }
-        if let Backing::Ram(frame) = page.backing
-            && !frames.reference(frame)
-        {
-            return false;
-        }
-        self.write(table, n, encode(page));
-        true
-    }
-
-    /// First mapped address at or after `address` and below `end`.
-    pub fn next_mapped(&self, address: u64, end: u64) -> Option<u64> {
-        let mut at = address;
-        while at < end {
-            match self.leaf(at) {
-                None => at = ((at >> 21) + 1) << 21,
-                Some(table) => {
-                    if self.read(table, index(at, 0)) & PRESENT != 0 {
-                        return Some(at);
-                    }
-                    at += FRAME_BYTES as u64;
+        match self.cover(address) {
+            Cover::Missing(_) => None,
+            Cover::Table(table) => decode(self.read(table, index(address, 0))),
+            Cover::Large(table) => {
+                let mut page = decode(self.read(table, index(address, 1)) & !LARGE)?;
+                if let Backing::Ram(first) = page.backing {
+                    page.backing = Backing::Ram(Frame(first.0 + index(address, 0) as u32));
                 }
+                Some(page)
             }
         }
-        None
     }
 
-    /// Unmaps up to `limit` pages of a range, those that `which` says yes to. Returns where to go on (the end if done),
-    /// pages unmapped, and frames freed because nobody else holds them. No CPU uses the old entries afterwards.
-    pub fn unmap(
+    /// Maps pages at free places from `address` on, as many as come out of `backings`, within one lowest table. Says how
+    /// many came in, and how many frames went into tables. It stops where something is mapped already, where the backing
+    /// is neither a user frame nor a device, where a table frame is missing, or at an address that is no page of user
+    /// space.
+    pub fn map(
         &mut self,
         frames: &mut Frames,
         address: u64,
-        end: u64,
-        limit: usize,
-        mut which: impl FnMut(u64, Page) -> bool,
-    ) -> Unmapped {
-        let mut done = Unmapped { next: address, pages: 0, freed: 0 };
-        let mut batch = [Frame(0); BATCH];
-        while done.next < end && done.pages < limit {
-            let from = done.next;
-            let (mut held, mut removed) = (0, 0);
-            while held < BATCH && done.pages + removed < limit {
-                let Some(at) = self.next_mapped(done.next, end) else {
-                    done.next = end;
-                    break;
-                };
-                done.next = at + FRAME_BYTES as u64;
-                let (Some(table), Some(page)) = (self.leaf(at), self.lookup(at)) else { continue };
-                if !which(at, page) {
-                    continue;
-                }
-                self.write(table, index(at, 0), 0);
-                removed += 1;
-                if let Backing::Ram(frame) = page.backing {
-                    batch[held] = frame;
-                    held += 1;
-                }
-            }
-            if removed > 0 {
-                crate::flush(self.root(), from, done.next);
-            }
-            for &frame in &batch[..held] {
-                done.freed += frames.unreference(frame) as u32;
-            }
-            done.pages += removed;
+        access: Access,
+        most: Access,
+        backings: impl Iterator<Item = Backing>,
+    ) -> Mapped {
+        let mut done = Mapped::default();
+        if !address.is_multiple_of(PAGE) || address >= USER_END {
+            return done;
         }
+        let Some(table) = self.table_or_new(frames, address, 0, &mut done.tables) else { return done };
+        let entries = self.entries(table);
+        for (n, backing) in (index(address, 0)..512).zip(backings) {
+            let allowed = match backing {
+                Backing::Device(physical) => !frames.is_ram(physical / PAGE),
+                Backing::Ram(_) => true,
+            };
+            if !allowed || entries.read(n) & PRESENT != 0 {
+                break;
+            }
+            if let Backing::Ram(frame) = backing
+                && !frames.reference(frame, 1)
+            {
+                break;
+            }
+            entries.write(n, encode(Page { backing, access, most }));
+            done.pages += 1;
+        }
+        self.add_used(table, done.pages);
         done
     }
 
-    /// Gives every page of a range the new access. All of them must be mapped and allow it: `false`, and nothing
-    /// changes, otherwise.
-    pub fn protect(&mut self, address: u64, end: u64, access: Access) -> Result<(), Refused> {
-        for at in (address..end).step_by(FRAME_BYTES) {
-            let page = self.lookup(at).ok_or(Refused::NotMapped)?;
-            if !access.within(page.most) {
-                return Err(Refused::BeyondMost);
-            }
+    /// Maps a run as one large page. An empty lowest table that stands there goes: its frame is counted off, so `tables`
+    /// may be negative. Nothing is done if the place is not free or the frame is not a run's first.
+    pub fn map_large(&mut self, frames: &mut Frames, address: u64, access: Access, most: Access, first: Frame) -> (bool, i32) {
+        if !address.is_multiple_of(LARGE_PAGE) || address >= USER_END || !frames.is_run(first) {
+            return (false, 0);
         }
-        for at in (address..end).step_by(FRAME_BYTES) {
-            if let (Some(table), Some(page)) = (self.leaf(at), self.lookup(at)) {
-                self.write(table, index(at, 0), encode(Page { access, ..page }));
-            }
-        }
-        crate::flush(self.root(), address, end);
-        Ok(())
-    }
-
-    /// Gives back up to `limit` table frames; returns how many, and the table itself while there is more to give.
-    /// Pages that are still mapped keep their frames for ever: unmap first.
-    pub fn destroy(self, frames: &mut Frames, limit: u32) -> (u32, Option<PageTable>) {
-        // No CPU may walk these tables from here on.
-        crate::retire(self.root());
-        let mut given = 0;
-        for n in 0..256 {
-            let top = self.read(self.root, n);
-            if top & PRESENT == 0 {
-                continue;
-            }
-            let below = ((top & ADDRESS) >> 12) as u32;
-            if !self.destroy_below(frames, below, 2, limit, &mut given) {
-                return (given, Some(self));
-            }
-            self.write(self.root, n, 0);
-            frames.give(below, PAGE_TABLE);
-            given += 1;
-        }
-        frames.give(self.root, PAGE_TABLE);
-        (given + 1, None)
-    }
-
-    /// Gives back the tables under `table`, whose entries are of that level. `false`: the limit was reached first.
-    fn destroy_below(&self, frames: &mut Frames, table: u32, level: u32, limit: u32, given: &mut u32) -> bool {
-        for n in 0..512 {
-            let entry = self.read(table, n);
-            if entry & PRESENT == 0 {
-                continue;
-            }
-            if *given >= limit {
-                return false;
-            }
-            let below = ((entry & ADDRESS) >> 12) as u32;
-            if level > 1 && !self.destroy_below(frames, below, level - 1, limit, given) {
-                return false;
+        let mut taken = 0;
+        let Some(table) = self.table_or_new(frames, address, 1, &mut taken) else { return (false, taken as i32) };
+        let (n, mut tables) = (index(address, 1), taken as i32);
+        let entry = self.read(table, n);
+        let below = ((entry & ADDRESS) >> 12) as u32;
+        if entry & PRESENT != 0 {
+            if entry & LARGE != 0 || self.used(below) > 0 {
+                return (false, tables);
             }
             self.write(table, n, 0);
+            crate::flush(self.root(), address, address + PAGE);
             frames.give(below, PAGE_TABLE);
-            *given += 1;
+            tables -= 1;
         }
+        if !frames.reference(first, 1) {
+            return (false, tables);
+        }
+        self.write(table, n, encode(Page { backing: Backing::Ram(first), access, most }) | LARGE);
+        (true, tables)
+    }
+
+    /// Whether an address lies inside a large page, not at its start: cutting there takes a table.
+    pub fn cuts_large(&self, address: u64) -> bool {
+        !address.is_multiple_of(LARGE_PAGE) && address < USER_END && matches!(self.cover(address), Cover::Large(_))
+    }
+
+    /// Makes 512 pages of the large page around an address, with one table frame. `false` without a frame, or if there is
+    /// no large page.
+    pub fn split(&mut self, frames: &mut Frames, address: u64) -> bool {
+        let Cover::Large(table) = self.cover(address) else { return false };
+        let entry = self.read(table, index(address, 1));
+        let Some(page @ Page { backing: Backing::Ram(first), .. }) = decode(entry & !LARGE) else { return false };
+        let Some(new) = frames.take(PAGE_TABLE) else { return false };
+        // One reference was the large page's.
+        frames.reference(first, RUN_FRAMES - 1);
+        let small = encode(page);
+        for n in 0..512 {
+            self.write(new, n, small + n as u64 * PAGE);
+        }
+        self.add_used(new, RUN_FRAMES);
+        self.write(table, index(address, 1), Frame(new).physical() | PRESENT | WRITABLE | USER);
+        crate::flush(self.root(), address & !(LARGE_PAGE - 1), cover_end(address));
         true
     }
+
+    /// Calls `act` with the table and the number of each entry in use of a range, large ones only if the range has all of
+    /// them; looks at [`STEP`] entries. Returns where it stopped.
+    fn walk(&self, address: u64, end: u64, mut act: impl FnMut(u32, usize, u64)) -> u64 {
+        let (mut at, mut looked) = (address, 0);
+        while at < end && looked < STEP {
+            match self.cover(at) {
+                Cover::Missing(_) => {
+                    (at, looked) = (cover_end(at), looked + 4);
+                }
+                Cover::Large(table) => {
+                    if at.is_multiple_of(LARGE_PAGE) && cover_end(at) <= end {
+                        act(table, index(at, 1), self.read(table, index(at, 1)));
+                    }
+                    (at, looked) = (cover_end(at), looked + 4);
+                }
+                Cover::Table(table) => {
+                    let entries = self.entries(table);
+                    let (first, left) = (index(at, 0), ((end - at) / PAGE) as usize);
+                    let count = left.min(512 - first).min(STEP - looked);
+                    for n in first..first + count {
+                        let entry = entries.read(n);
+                        if entry & PRESENT != 0 {
+                            act(table, n, entry);
+                        }
+                    }
+                    (at, looked) = (at + count as u64 * PAGE, looked + count);
+                }
+            }
+        }
+        at.min(end)
+    }
+
+    /// Unmaps what a range holds, in part: says where to go on (the end if done) and how many pages it were. No CPU uses
+    /// the old entries afterwards. A large page that the range cuts stays: [`PageTable::split`] it first.
+    pub fn unmap(&mut self, frames: &mut Frames, address: u64, end: u64) -> Unmapped {
+        let mut batch = [Frame(0); STEP];
+        let (mut held, mut pages, mut removed) = (0, 0, 0);
+        let next = self.walk(address, end, |table, n, entry| {
+            self.write(table, n, 0);
+            if entry & DEVICE == 0 {
+                batch[held] = Frame(((entry & ADDRESS) >> 12) as u32);
+                held += 1;
+            }
+            removed += 1;
+            if entry & LARGE != 0 {
+                pages += RUN_FRAMES as usize;
+            } else {
+                pages += 1;
+                self.add_used(table, u32::MAX);
+            }
+        });
+        if removed > 0 {
+            crate::flush(self.root(), address, next);
+        }
+        for &frame in &batch[..held] {
+            frames.unreference(frame);
+        }
+        Unmapped { next, pages }
+    }
+
+    /// Gives the pages of a range the new access, in part: says where to go on. Pages that do not allow it, and what is not
+    /// mapped, stay as they are; so does a large page that the range cuts.
+    pub fn protect(&mut self, address: u64, end: u64, access: Access) -> u64 {
+        let next = self.walk(address, end, |table, n, entry| {
+            if let Some(page) = decode(entry & !LARGE).filter(|p| access.within(p.most)) {
+                self.write(table, n, encode(Page { access, ..page }) | entry & LARGE);
+            }
+        });
+        crate::flush(self.root(), address, next);
+        next
+    }
+
+    /// Gives back some table frames; returns how many, and the table itself while there is more to give. Pages that are
+    /// still mapped keep their frames for ever: unmap first.
+    pub fn destroy(mut self, frames: &mut Frames) -> (u32, Option<PageTable>) {
+        // No CPU may walk these tables from here on.
+        crate::retire(self.root());
+        let (mut given, mut looked) = (0, 0);
+        let mut give = |frames: &mut Frames, table: u32, n: usize, below: u32| {
+            self.write(table, n, 0);
+            frames.give(below, PAGE_TABLE);
+            given += 1;
+        };
+        let mut at = self.destroyed;
+        while looked < DESTROY_STEP {
+            // At each level: on to the next table below this one; or, with nothing more in it, this one goes, and the next
+            // look passes over its empty entry.
+            let mut table = self.root;
+            let mut above = None;
+            for level in [3, 2, 1] {
+                let (from, span) = (index(at, level), PAGE << (9 * level));
+                let all = if level == 3 { 256 } else { 512 };
+                let stop = all.min(from + DESTROY_STEP.saturating_sub(looked).max(1));
+                let found = self.next_table(table, from, stop);
+                looked += found.map_or(stop, |(n, _)| n) + 1 - from;
+                let n = found.map_or(stop, |(n, _)| n);
+                if n > from && n < all {
+                    at = (at & !(span * 512 - 1)) + n as u64 * span;
+                }
+                let Some((n, below)) = found else {
+                    if stop == all {
+                        let Some((parent, n)) = above else {
+                            frames.give(self.root, PAGE_TABLE);
+                            return (given + 1, None);
+                        };
+                        give(frames, parent, n, table);
+                    }
+                    break;
+                };
+                if level == 1 {
+                    give(frames, table, n, below);
+                }
+                (above, table) = (Some((table, n)), below);
+            }
+        }
+        self.destroyed = at;
+        (given, Some(self))
+    }
+
+    /// The first table below entries `from..end` of a table.
+    fn next_table(&self, table: u32, from: usize, end: usize) -> Option<(usize, u32)> {
+        let entries = self.entries(table);
+        (from..end).find_map(|n| {
+            let entry = entries.read(n);
+            (entry & (PRESENT | LARGE) == PRESENT).then_some((n, ((entry & ADDRESS) >> 12) as u32))
+        })
+    }
+}
+
+/// What [`PageTable::map`] did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mapped {
+    pub pages: u32,
+    pub tables: u32,
 }
 
 /// How far [`PageTable::unmap`] came.
@@ -338,94 +493,8 @@ impl PageTable {
 pub struct Unmapped {
     pub next: u64,
     pub pages: usize,
-    pub freed: u32,
-}
-
-/// Why [`PageTable::protect`] changed nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refused {
-    NotMapped,
-    BeyondMost,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hosted::test_frames;
-
-    const RW: Access = Access { write: true, execute: false };
-
-    fn page(frame: Frame) -> Page {
-        Page { backing: Backing::Ram(frame), access: RW, most: RW }
-    }
-
-    #[test]
-    fn no_entry_is_writable_and_executable() {
-        for bits in 0..4 {
-            let access = Access { write: bits & 1 != 0, execute: bits & 2 != 0 };
-            let entry = encode(Page { backing: Backing::Ram(Frame(1)), access, most: access });
-            assert!(entry & WRITABLE == 0 || entry & NO_EXECUTE != 0);
-        }
-    }
-
-    #[test]
-    fn missing_counts_exactly_what_mapping_takes() {
-        for (address, pages) in [(0x1000, 1), (0x1f_f000, 2), (0x3fff_f000, 2), (0x7f_ffff_f000, 2), (0x1000, 1500)] {
-            let mut frames = test_frames(64);
-            let mut table = PageTable::new(&mut frames).unwrap();
-            let frame = frames.take_user().unwrap();
-            let (missing, before) = (table.missing(address, pages), frames.free());
-            for n in 0..pages {
-                assert!(table.map(&mut frames, address + n * 4096, page(frame)));
-            }
-            assert_eq!(before - frames.free(), missing, "{address:#x} {pages}");
-            assert_eq!(table.missing(address, pages), 0);
-        }
-    }
-
-    #[test]
-    fn a_mapped_frame_is_not_free_until_it_is_unmapped() {
-        let mut frames = test_frames(16);
-        let mut table = PageTable::new(&mut frames).unwrap();
-        let frame = frames.take_user().unwrap();
-        assert!(table.map(&mut frames, 0x1000, page(frame)));
-        assert!(!frames.give_user(frame), "still mapped");
-        let done = table.unmap(&mut frames, 0, 0x10_0000, 10, |_, _| true);
-        assert_eq!((done.pages, done.freed), (1, 1));
-    }
-
-    #[test]
-    fn mapping_over_a_page_or_a_kernel_frame_is_refused() {
-        let mut frames = test_frames(16);
-        let mut table = PageTable::new(&mut frames).unwrap();
-        let frame = frames.take_user().unwrap();
-        assert!(table.map(&mut frames, 0x1000, page(frame)));
-        assert!(!table.map(&mut frames, 0x1000, page(frame)), "overlap");
-        let kernel_frame = Frame(table.root);
-        assert!(!table.map(&mut frames, 0x2000, page(kernel_frame)), "a page table as user memory");
-        assert!(!table.map(&mut frames, USER_END, page(frame)), "kernel half");
-        let ram_as_device = Page { backing: Backing::Device(frame.physical()), access: RW, most: RW };
-        assert!(!table.map(&mut frames, 0x3000, ram_as_device));
-    }
-
-    #[test]
-    fn all_table_frames_go_back_in_steps() {
-        let mut frames = test_frames(64);
-        let before = frames.free();
-        let mut table = PageTable::new(&mut frames).unwrap();
-        let frame = frames.take_user().unwrap();
-        for n in 0..10u64 {
-            assert!(table.map(&mut frames, 0x1000 + (n << 30), page(frame)));
-        }
-        table.unmap(&mut frames, 0, USER_END, 100, |_, _| true);
-        frames.give_user(frame);
-        let mut rest = Some(table);
-        let mut steps = 0;
-        while let Some(t) = rest {
-            rest = t.destroy(&mut frames, 3).1;
-            steps += 1;
-        }
-        assert!(steps > 3);
-        assert_eq!(frames.free(), before);
-    }
-}
+#[path = "paging_tests.rs"]
+mod tests;

@@ -148,12 +148,12 @@ fn make_frames(ranges: &[Range], taken: (u64, u64), low_page: Option<u64>) -> Fr
     let is_ram = |r: &&Range| matches!(r.kind, range_kind::USABLE | range_kind::BOOT);
     let top = ranges.iter().filter(is_ram).map(|r| r.base + r.length_bytes).max().unwrap_or(0) / FRAME;
     let count = top as usize;
-    let (records, bitmap) = (early(top * 8), early(top.div_ceil(64) * 8));
+    let (records, bitmap) = (early(top * 8), early(Frames::bitmap_words(count) as u64 * 8));
     // SAFETY: 1. early memory is zeroed, ours for ever, and page-aligned; 2. zero is a valid record; 3. DIRECT_MAP maps
     // all RAM; 4. free is only what the loader called usable and `early` did not hand out.
     unsafe {
         let records = core::slice::from_raw_parts_mut(direct(records) as *mut _, count);
-        let bitmap = core::slice::from_raw_parts_mut(direct(bitmap) as *mut u64, count.div_ceil(64));
+        let bitmap = core::slice::from_raw_parts_mut(direct(bitmap) as *mut u64, Frames::bitmap_words(count));
         let mut frames = Frames::new(direct(0), records, bitmap);
         frames.keep((taken.0 / FRAME) as u32, ((kernel_space::early_next() - taken.0) / FRAME) as u32);
         if let Some(page) = low_page {

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! Mappings: a record for each stretch of an address space that one memory object stands behind, so that memory can go
+//! away while mapped and a range is found without a look at its pages.
+//!
+//! Records of a space never overlap; what they say is mapped, but for the part of a record that is still being filled.
+//! Each function here does a bounded amount of work; who calls them goes on until all is done (`address_space`, `destroy`).
+
+use super::{Making, Memory, Pool, Space, Thread};
+use crate::Kernel;
+use crate::tree::{self, Node};
+use abi::error::Error;
+use machine::memory::paging::{Access, LARGE_PAGE, STEP};
+use machine::memory::{FRAME_BYTES, RUN_FRAMES, Ref};
+
+const PAGE: u64 = FRAME_BYTES as u64;
+/// Pieces of 2 MiB whose tables are counted in one step.
+const COUNT_STEP: u64 = 32;
+/// Work of a step, in pages; what a large page and a record count for.
+const WORK: u32 = STEP as u32;
+const LARGE_WORK: u32 = 16;
+const RECORD_WORK: u32 = 12;
+const BEGIN_WORK: u32 = WORK - 4;
+
+/// A mapping that was asked for and whose numbers are right.
+#[derive(Clone, Copy)]
+pub struct Request {
+    pub space: Ref<Space>,
+    pub memory: Ref<Memory>,
+    pub offset_pages: u32,
+    pub address: u64,
+    pub pages: u32,
+    pub access: Access,
+    /// The most that the access may become.
+    pub most: Access,
+}
+
+impl Request {
+    fn end(&self) -> u64 {
+        self.address + self.pages as u64 * PAGE
+    }
+}
+
+/// `pages` pages of a memory object from `offset_pages` on, at `address` of a space. Paid by the space's pool.
+pub struct Mapping {
+    pub is: Request,
+    /// Pages that are mapped already: all, once its Map is through.
+    filled: u32,
+    /// Table frames that are paid and not used yet.
+    tables: u32,
+    links: tree::Links<Mapping>,
+    /// Neighbours among the mappings of the memory object.
+    memory_previous: Option<Ref<Mapping>>,
+    memory_next: Option<Ref<Mapping>>,
+}
+
+impl Node for Mapping {
+    fn links(&self) -> &tree::Links<Mapping> {
+        &self.links
+    }
+    fn links_mut(&mut self) -> &mut tree::Links<Mapping> {
+        &mut self.links
+    }
+    fn key(&self) -> u64 {
+        self.is.address
+    }
+}
+
+impl Mapping {
+    fn end(&self) -> u64 {
+        self.is.end()
+    }
+
+    /// Its first pages are not its any more.
+    fn cut_start(&mut self, pages: u32) {
+        self.is.address += pages as u64 * PAGE;
+        (self.is.pages, self.is.offset_pages) = (self.is.pages - pages, self.is.offset_pages + pages);
+        self.filled = self.filled.saturating_sub(pages);
+    }
+
+    fn keep_start(&mut self, pages: u32) {
+        (self.is.pages, self.filled) = (pages, self.filled.min(pages));
+    }
+}
+
+impl Kernel {
+    /// The first record that has something of a range.
+    fn mapping_in(&self, space: Ref<Space>, address: u64, end: u64) -> Option<Ref<Mapping>> {
+        let (before, after) = self.spaces.get(space)?.mappings.around(&self.mappings, address);
+        if before.is_some_and(|m| self.mappings.get(m).is_some_and(|m| m.end() > address)) {
+            return before;
+        }
+        after.filter(|m| self.mappings.get(*m).is_some_and(|m| m.is.address < end))
+    }
+
+    /// Goes on with a thread's Map; true when all is mapped. After an error nothing is.
+    pub(crate) fn continue_map(&mut self, thread: Ref<Thread>, request: &Request) -> Result<bool, Error> {
+        let mut work = 0;
+        let record = match self.get(thread)?.making {
+            Some(Making::Mapping(record)) => record,
+            Some(Making::FailedMapping(record)) => {
+                let gone = self.unmap_record_step(record);
+                self.get_mut(thread)?.making = (!gone).then_some(Making::FailedMapping(record));
+                return if gone { Err(Error::NoQuota) } else { Ok(false) };
+            }
+            _ => {
+                let Some(tables) = self.count_tables(thread, request)? else { return Ok(false) };
+                work = BEGIN_WORK;
+                self.begin_map(request, tables)?
+            }
+        };
+        let outcome = self.fill_mapping(record, work);
+        self.get_mut(thread)?.making = match outcome {
+            Ok(true) => None,
+            Ok(false) => Some(Making::Mapping(record)),
+            Err(_) => Some(Making::FailedMapping(record)),
+        };
+        Ok(outcome.unwrap_or(false))
+    }
+
+    /// Table frames that a mapping takes; `None`: counting goes on in the next step.
+    fn count_tables(&mut self, thread: Ref<Thread>, request: &Request) -> Result<Option<u32>, Error> {
+        self.may_map(request)?;
+        let large = self.is_large(request);
+        let progress = self.get(thread)?.progress;
+        let (done, before) = (progress >> 8 & 0xfff_ffff, progress >> 36);
+        let first = (request.address / LARGE_PAGE + done) * LARGE_PAGE;
+        let (at, end) = (first.max(request.address), request.end().min(first + COUNT_STEP * LARGE_PAGE));
+        let table = self.get(request.space)?.table.as_ref().ok_or(Error::BadState)?;
+        let count = before as u32 + table.missing(request.address, at, end, large);
+        let more = end < request.end();
+        let t = self.get_mut(thread)?;
+        t.progress = progress & 0xff | if more { (count as u64) << 36 | (done + COUNT_STEP) << 8 } else { 0 };
+        Ok((!more).then_some(count))
+    }
+
+    fn is_large(&self, request: &Request) -> bool {
+        let alike = (request.address / PAGE) as u32 % RUN_FRAMES == request.offset_pages % RUN_FRAMES;
+        alike && self.memories.get(request.memory).is_some_and(Memory::has_runs)
+    }
+
+    fn may_map(&self, request: &Request) -> Result<(), Error> {
+        if self.get(request.space)?.dying || self.get(request.memory)?.dying {
+            return Err(Error::BadState);
+        }
+        match self.mapping_in(request.space, request.address, request.end()) {
+            Some(_) => Err(Error::Overlap),
+            None => Ok(()),
+        }
+    }
+
+    /// Maps at once, however long it takes: at the start, when nothing else runs.
+    pub(crate) fn map_all(&mut self, request: &Request) -> Result<(), Error> {
+        self.may_map(request)?;
+        let table = self.get(request.space)?.table.as_ref().ok_or(Error::BadState)?;
+        let tables = table.missing(request.address, request.address, request.end(), self.is_large(request));
+        let record = self.begin_map(request, tables)?;
+        while !self.fill_mapping(record, 0)? {}
+        Ok(())
+    }
+
+    /// A record of which nothing is mapped yet, and the tables for it, are paid.
+    fn begin_map(&mut self, request: &Request, tables: u32) -> Result<Ref<Mapping>, Error> {
+        self.may_map(request)?;
+        let pool = self.get(request.space)?.pool;
+        self.can_pay(pool, tables + self.object_cost::<Mapping>(pool)?)?;
+        self.charge(pool, tables)?;
+        self.add_mapping(pool, *request, 0, tables)
+    }
+
+    fn add_mapping(&mut self, pool: Ref<Pool>, is: Request, filled: u32, tables: u32) -> Result<Ref<Mapping>, Error> {
+        let memory_next = self.get(is.memory)?.mappings;
+        let links = tree::Links::default();
+        let record = self.create(pool, Mapping { is, filled, tables, links, memory_previous: None, memory_next })?;
+        self.get_mut(is.memory)?.mappings = Some(record);
+        if let Some(m) = memory_next.and_then(|m| self.mappings.get_mut(m)) {
+            m.memory_previous = Some(record);
+        }
+        if let Some(s) = self.spaces.get_mut(is.space) {
+            s.mappings.insert(&mut self.mappings, record);
+        }
+        Ok(record)
+    }
+
+    /// Maps some pages of a record, as if some `work` of the step were done; true when it has all. A record that is gone has all: it was unmapped meanwhile.
+    /// `NoQuota` is only for tables that went away since they were counted.
+    fn fill_mapping(&mut self, record: Ref<Mapping>, mut work: u32) -> Result<bool, Error> {
+        while work < WORK {
+            let Some(m) = self.mappings.get_mut(record) else { return Ok(true) };
+            let Request { space, memory, address, access, most, .. } = m.is;
+            if m.filled == m.is.pages {
+                let rest = core::mem::take(&mut m.tables);
+                let pool = self.get(space)?.pool;
+                self.refund(pool, rest);
+                return Ok(true);
+            }
+            let (at, n, left) = (address + m.filled as u64 * PAGE, m.is.offset_pages + m.filled, m.is.pages - m.filled);
+            let room = m.tables;
+            let (Some(backing), Some(s)) = (self.memories.get(memory), self.spaces.get_mut(space)) else { return Ok(true) };
+            let (pool, Some(table)) = (s.pool, s.table.as_mut()) else { return Ok(true) };
+            let run = backing.run(n).filter(|_| left >= RUN_FRAMES && at.is_multiple_of(LARGE_PAGE));
+            if room < 3 {
+                let missing = table.missing(at, at, (at | (LARGE_PAGE - 1)).saturating_add(1), run.is_some());
+                if missing > room {
+                    self.charge(pool, missing - room)?;
+                    self.get_mut(record)?.tables = missing;
+                    continue;
+                }
+            }
+            let (pages, tables) = match run {
+                Some(first) => match table.map_large(&mut self.frames, at, access, most, first) {
+                    (true, tables) => (RUN_FRAMES, tables),
+                    (false, _) => return Err(Error::NoQuota),
+                },
+                None => {
+                    let backings = (n..n + left.min(WORK - work)).map_while(|n| backing.page(n));
+                    let done = table.map(&mut self.frames, at, access, most, backings);
+                    (done.pages, done.tables as i32)
+                }
+            };
+            debug_assert!(pages > 0, "the range was free, its tables are paid, and user memory stands behind it");
+            if pages == 0 {
+                return Err(Error::NoQuota);
+            }
+            let m = self.get_mut(record)?;
+            (m.filled, m.tables) = (m.filled + pages, m.tables.saturating_add_signed(-tables));
+            work += if run.is_some() { LARGE_WORK } else { pages };
+        }
+        Ok(self.mappings.get(record).is_none_or(|m| m.filled == m.is.pages && m.tables == 0))
+    }
+
+    /// Makes sure that a range can be unmapped without a thing that costs: cuts the record that reaches over both its ends
+    /// in two, and the large pages that its ends cut into small ones. After an error nothing changed.
+    pub(crate) fn cut_range(&mut self, space: Ref<Space>, address: u64, end: u64) -> Result<(), Error> {
+        let Some(m) = self.mapping_in(space, address, end).and_then(|m| self.mappings.get(m)) else { return Ok(()) };
+        let (is, whole) = (m.is, m.filled == m.is.pages);
+        let pool = self.get(space)?.pool;
+        let two = is.address < address && end < is.end();
+        if two && !whole {
+            return Err(Error::BadState);
+        }
+        self.cut_large(space, address, end, if two { self.object_cost::<Mapping>(pool)? } else { 0 })?;
+        if two {
+            let pages = ((end - is.address) / PAGE) as u32;
+            let Some(record) = self.mapping_in(space, address, end) else { return Ok(()) };
+            let rest = is.pages - pages;
+            let second = Request { address: end, pages: rest, offset_pages: is.offset_pages + pages, ..is };
+            if let Some(m) = self.mappings.get_mut(record) {
+                m.keep_start(pages);
+            }
+            self.add_mapping(pool, second, rest, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Unmaps some of a range that was cut; how many pages, and whether nothing is left in it.
+    pub(crate) fn unmap_step(&mut self, space: Ref<Space>, address: u64, end: u64) -> (u64, bool) {
+        let (mut unmapped, mut work) = (0, 0);
+        while work < WORK {
+            let Some(record) = self.mapping_in(space, address, end) else { return (unmapped, true) };
+            let Some(m) = self.mappings.get_mut(record) else { return (unmapped, true) };
+            let Some(table) = self.spaces.get_mut(space).and_then(|s| s.table.as_mut()) else { return (unmapped, true) };
+            let (first, last) = (m.is.address.max(address), m.end().min(end));
+            if first > m.is.address {
+                // The end of the record: from behind, so that it never says that a hole is mapped.
+                let large = table.cuts_large(last - PAGE);
+                let step = if large { LARGE_PAGE } else { STEP as u64 * PAGE };
+                let from = first.max((last - 1) & !(step - 1));
+                unmapped += table.unmap(&mut self.frames, from, last).pages as u64;
+                m.keep_start(((from - m.is.address) / PAGE) as u32);
+                work += WORK;
+            } else {
+                let done = table.unmap(&mut self.frames, first, last);
+                unmapped += done.pages as u64;
+                work += RECORD_WORK + done.pages as u32;
+                if done.next == m.end() {
+                    self.forget(record);
+                } else {
+                    m.cut_start(((done.next - first) / PAGE) as u32);
+                }
+            }
+        }
+        (unmapped, false)
+    }
+
+    /// Unmaps some of what a record says; true when it is done and the record is gone.
+    pub(crate) fn unmap_record_step(&mut self, record: Ref<Mapping>) -> bool {
+        let Some(m) = self.mappings.get_mut(record) else { return true };
+        if let Some(table) = self.spaces.get_mut(m.is.space).and_then(|s| s.table.as_mut()) {
+            let next = table.unmap(&mut self.frames, m.is.address, m.end()).next;
+            if next < m.end() {
+                m.cut_start(((next - m.is.address) / PAGE) as u32);
+                return false;
+            }
+        }
+        self.forget(record);
+        true
+    }
+
+    /// Takes a record out of the tree and the list that it stands in, and out of the world.
+    fn forget(&mut self, record: Ref<Mapping>) {
+        let Some(m) = self.mappings.get(record) else { return };
+        let (is, tables, previous, next) = (m.is, m.tables, m.memory_previous, m.memory_next);
+        match previous.and_then(|p| self.mappings.get_mut(p)) {
+            Some(p) => p.memory_next = next,
+            None => {
+                if let Some(o) = self.memories.get_mut(is.memory) {
+                    o.mappings = next;
+                }
+            }
+        }
+        if let Some(n) = next.and_then(|n| self.mappings.get_mut(n)) {
+            n.memory_previous = previous;
+        }
+        let Some(s) = self.spaces.get_mut(is.space) else { return };
+        let pool = s.pool;
+        s.mappings.remove(&mut self.mappings, record);
+        self.refund(pool, tables);
+        self.remove(pool, record);
+    }
+
+    /// Whether records cover a range from `at` on with that access; looks at some of them. Where the look ended.
+    pub(crate) fn check_access(&self, space: Ref<Space>, at: u64, end: u64, access: Access) -> Result<u64, Error> {
+        let mut at = at;
+        for _ in 0..16 {
+            if at >= end {
+                break;
+            }
+            let record = self.get(space)?.mappings.around(&self.mappings, at).0.ok_or(Error::NotMapped)?;
+            let m = self.get(record)?;
+            if m.end() <= at {
+                return Err(Error::NotMapped);
+            }
+            if !access.within(m.is.most) {
+                return Err(Error::NoRight);
+            }
+            if m.filled < m.is.pages {
+                return Err(Error::BadState);
+            }
+            at = m.end();
+        }
+        Ok(at.min(end))
+    }
+
+    /// Cuts the large pages at the ends of a range if the pool can pay for that and for `more` frames; or changes nothing.
+    pub(crate) fn cut_large(&mut self, space: Ref<Space>, address: u64, end: u64, more: u32) -> Result<(), Error> {
+        let s = self.get(space)?;
+        let (pool, table) = (s.pool, s.table.as_ref().ok_or(Error::BadState)?);
+        let cuts = [address, end].map(|at| table.cuts_large(at));
+        let same = cuts[0] && cuts[1] && address / LARGE_PAGE == end / LARGE_PAGE;
+        let cost = more + cuts[0] as u32 + cuts[1] as u32 - same as u32;
+        if cost > 0 {
+            self.can_pay(pool, cost)?;
+        }
+        for at in [address, end] {
+            if let Some(table) = self.spaces.get_mut(space).and_then(|s| s.table.as_mut())
+                && table.cuts_large(at)
+                && table.split(&mut self.frames, at)
+            {
+                self.charge(pool, 1)?;
+            }
+        }
+        Ok(())
+    }
+}
