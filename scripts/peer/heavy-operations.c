@@ -129,9 +129,10 @@ static void marked(unsigned int cpu, void *mark)
     }
 }
 
-/* A block as one word: instructions times four, plus these. */
-enum { IN_KERNEL = 1, LETS_INTERRUPTS_IN = 2 };
+/* A block as one word: instructions times eight, plus these. */
+enum { IN_KERNEL = 1, LETS_INTERRUPTS_IN = 2, RETURNS_TO_USER = 4, INSTRUCTIONS_SHIFT = 3 };
 static uint64_t run, longest;
+static int booted;
 
 static void block(unsigned int cpu, void *word)
 {
@@ -141,17 +142,18 @@ static void block(unsigned int cpu, void *word)
         run = 0;
         return;
     }
-    run += it >> 2;
-    if (executed[sysret] + executed[iret] > 0 && run > longest)
+    run += it >> INSTRUCTIONS_SHIFT;
+    if (booted && run > longest)
         longest = run;
-    if (it & LETS_INTERRUPTS_IN)
+    if (it & (LETS_INTERRUPTS_IN | RETURNS_TO_USER))
         run = 0;
+    booted |= (it & RETURNS_TO_USER) != 0;
 }
 
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     size_t count = qemu_plugin_tb_n_insns(tb);
-    uint64_t word = (uint64_t)count << 2 | (qemu_plugin_tb_vaddr(tb) >> 63 ? IN_KERNEL : 0);
+    uint64_t word = (uint64_t)count << INSTRUCTIONS_SHIFT | (qemu_plugin_tb_vaddr(tb) >> 63 ? IN_KERNEL : 0);
     (void)id;
     for (size_t n = 0; n < count; n++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, n);
@@ -163,9 +165,11 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
             qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD_U64, &executed[operation], 1);
         if (mark != 0)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, marked, NO_REGISTERS, (void *)(intptr_t)mark);
-        /* sti, hlt, and a return to user code, before whose first instruction an interrupt may come. */
-        if ((length == 1 && (code[0] == 0xfb || code[0] == 0xf4)) || operation == sysret || operation == iret)
+        if (length == 1 && (code[0] == 0xfb || code[0] == 0xf4)) /* sti, hlt */
             word |= LETS_INTERRUPTS_IN;
+        /* An interrupt may come before the first instruction there. */
+        if (operation == sysret || operation == iret)
+            word |= RETURNS_TO_USER;
     }
     qemu_plugin_register_vcpu_tb_exec_cb(tb, block, NO_REGISTERS, (void *)(uintptr_t)word);
 }

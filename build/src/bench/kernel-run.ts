@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // Boots `servers-rs/tests/bench` in root's place and reads what it says: counts on one CPU, wall time on two.
-import { mkdirSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InternalError } from '../errors.ts';
 import { startMachine } from '../qemu/start.ts';
-import { cargoBuild } from '../toolchain/cargo.ts';
 import { run } from '../toolchain/exec.ts';
-import { bundle } from '../toolchain/host-tools.ts';
 import { type HeavyOperation, heavyOperations } from './kernel-rows.ts';
+import { stageBundle } from './stage-bundle.ts';
 
 export interface KernelBench {
   readonly root: string;
@@ -92,7 +89,11 @@ async function boot(
 ): Promise<string[]> {
   const machine = await startMachine({
     name: `bench ${args.join(' ')}`.trim(),
-    boot: { kind: 'direct', kernel: bench.kernel, initrd: await pack(bench, args) },
+    boot: {
+      kind: 'direct',
+      kernel: bench.kernel,
+      initrd: await stageBundle({ ...bench, program: 'bench', profile: 'prod', args }),
+    },
     memoryMiB: 512,
     accelerator: 'tcg',
     logFolder: bench.folder,
@@ -107,37 +108,4 @@ async function boot(
   } finally {
     await machine.close();
   }
-}
-
-let compiled: Promise<string> | undefined;
-
-async function pack(bench: KernelBench, args: readonly string[]): Promise<string> {
-  const { root, folder, signal } = bench;
-  mkdirSync(folder, { recursive: true });
-  compiled ??= cargoBuild({
-    root,
-    workspace: 'servers-rs',
-    packages: ['bench'],
-    target: 'x86_64-flatracoon-user.json',
-    buildStd: true,
-    targetDir: join(root, 'out', '.cargo', 'servers'),
-    logFile: join(folder, 'compile.log'),
-    onLine: () => undefined,
-    signal,
-  });
-  const elf = join(await compiled, 'bench');
-  const said = JSON.parse(await readFile(join(root, 'servers-rs/tests/bench/bundle.json'), 'utf8'));
-  const description = {
-    ...said,
-    kernel_elf: bench.kernel,
-    root_elf: elf,
-    components: said.components.map((one: object) => ({ ...one, elf, arguments: args })),
-  };
-  const [input, output] = ['json', 'frb'].map((ending) => join(folder, `${['bench', ...args].join('-')}.${ending}`)) as [
-    string,
-    string,
-  ];
-  await writeFile(input, JSON.stringify(description));
-  await bundle(bench.bundleTool, ['build', input, output], { signal, onLine: () => undefined });
-  return output;
 }

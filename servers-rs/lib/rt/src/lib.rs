@@ -11,6 +11,7 @@
 //! | [`thread`], [`sync`] | a further thread in this program, and what the two share |
 //! | [`clock`] | time |
 //! | [`provoke`], [`vector`] | faults on purpose and vector registers by hand, for test programs |
+//! | [`hostile`] | calls with any registers, for a test program that means harm |
 //! | [`measure`] | instructions counted, for benchmarks |
 //!
 //! It adds no policy: what a program may do is what its manifest entry says.
@@ -27,6 +28,7 @@ pub mod clock;
 mod entry;
 #[cfg(target_os = "none")]
 mod heap;
+pub mod hostile;
 pub mod log;
 pub mod measure;
 pub mod memory;

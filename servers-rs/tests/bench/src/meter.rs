@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Counts instructions of a loop, or of a part of each pass, and takes off what measuring itself takes.
 
-use crate::console::say;
 use rt::measure::{begin, counter, end, forget, report};
+use stage::console::say;
 
 pub const ITERATIONS: u64 = 10_000;
 const WARM_UPS: u64 = 100;

@@ -3,9 +3,9 @@
 
 use crate::meter::{ITERATIONS, row};
 use crate::partner::PAGED;
-use crate::stage::{POOL, PRIORITY, Stage};
-use crate::{Trouble, must, same};
 use abi::fault::{Cause, label};
+use stage::{POOL, Part, Stage};
+use stage::{Trouble, must, same};
 use sys::{Endpoint, FOREVER, PAGE_BYTES, Received, Rights, Tag};
 
 const GO_ON: Tag = Tag::new(0, 0, 0);
@@ -18,7 +18,7 @@ fn is(news: &sys::Result<Received>, cause: Cause) -> bool {
 
 pub fn user_exception(stage: &Stage) -> Result<(), Trouble> {
     let faults: Endpoint = must("making an endpoint", POOL.create_endpoint())?;
-    let partner = stage.partner_of("undefined", &[], faults, PRIORITY, 2 << 20)?;
+    let partner = stage.start(&Part::new("undefined", &[], faults))?;
     let mut heard = u64::from(is(&faults.receive(FOREVER), Cause::InvalidOpcode));
     let passes = row("fault.user_exception.other_as", 1, || {
         heard += u64::from(is(&faults.reply_receive(GO_ON, [0; 4]), Cause::InvalidOpcode));
@@ -31,7 +31,7 @@ pub fn user_exception(stage: &Stage) -> Result<(), Trouble> {
 pub fn page_to_pager(stage: &Stage) -> Result<(), Trouble> {
     let faults: Endpoint = must("making an endpoint", POOL.create_endpoint())?;
     let memory = must("making memory", POOL.create_memory(PAGES * PAGE_BYTES))?;
-    let partner = stage.partner_of("toucher", &[], faults, PRIORITY, 64 << 20)?;
+    let partner = stage.start(&Part { memory_bytes: 64 << 20, ..Part::new("toucher", &[], faults) })?;
     let access = Rights::READ | Rights::WRITE;
     let (mut page, mut mapped) = (PAGED, 0);
     let mut news = faults.receive(FOREVER);

@@ -5,11 +5,11 @@
 
 use crate::meter::{ITERATIONS, tell};
 use crate::partner::CLOCK;
-use crate::stage::{Give, POOL, PRIORITY, Stage};
-use crate::{Trouble, must, same};
 use core::sync::atomic::Ordering;
 use rt::measure::{begin, counter, end};
 use rt::memory::Shared;
+use stage::{Give, POOL, PRIORITY, Part, Stage};
+use stage::{Trouble, must, same};
 use sys::{FOREVER, InterruptControl, PAGE_BYTES, PortRange, Rights, Trigger, start};
 
 /// The timer's output: interrupt 0 of the ISA bus, which the firmware's tables put on input 2 of the I/O APIC.
@@ -26,7 +26,10 @@ pub fn to_user_thread(stage: &Stage) -> Result<(), Trouble> {
     let memory = must("making memory", POOL.create_memory(PAGE_BYTES))?;
     let shared = must("mapping", Shared::map(memory, PAGE_BYTES, Rights::READ | Rights::WRITE))?;
     let place = shared.atomic(0).ok_or("the first word of a page")?;
-    let partner = stage.partner_of("clock", &[Give::Memory(CLOCK, memory, PAGE_BYTES)], faults()?, PRIORITY - 1, 2 << 20)?;
+    let partner = stage.start(&Part {
+        priority: PRIORITY - 1,
+        ..Part::new("clock", &[Give::Memory(CLOCK, memory, PAGE_BYTES, Rights::ALL)], stage.accidents)
+    })?;
     let notification = must("making a notification", POOL.create_notification())?;
     let interrupt = must("taking the interrupt", InterruptControl(start::INTERRUPT_CONTROL).line(GSI, Trigger::Edge, POOL))?;
     must("binding it", interrupt.bind(notification, 1))?;
@@ -49,10 +52,6 @@ pub fn to_user_thread(stage: &Stage) -> Result<(), Trouble> {
     partner.destroy();
     tell("irq.to_user_thread", ITERATIONS, all);
     same("interrupts heard", heard, WARM_UPS + ITERATIONS)
-}
-
-fn faults() -> Result<sys::Endpoint, Trouble> {
-    must("making an endpoint", POOL.create_endpoint())
 }
 
 fn program_timer(divisor: u16) -> Result<(), Trouble> {

@@ -3,9 +3,9 @@
 
 use crate::meter::row;
 use crate::partner::{self, PING, PONG};
-use crate::stage::{Give, POOL, PRIORITY, Stage};
-use crate::{Trouble, console, must, same};
 use core::sync::atomic::{AtomicU32, Ordering};
+use stage::{Give, POOL, PRIORITY, Stage};
+use stage::{Trouble, console, must, same};
 use sys::{Capability, Endpoint, Error, FOREVER, Handle, Rights, Table, Tag, start};
 
 pub fn null() -> Result<(), Trouble> {

@@ -2,9 +2,9 @@
 //! Mapping and unmapping in the running space, where unmapping must empty the translation cache as well.
 
 use crate::meter::row;
-use crate::stage::POOL;
-use crate::{Trouble, must, same};
 use rt::memory::Window;
+use stage::POOL;
+use stage::{Trouble, must, same};
 use sys::{Memory, PAGE_BYTES, Rights};
 
 pub fn map_unmap() -> Result<(), Trouble> {

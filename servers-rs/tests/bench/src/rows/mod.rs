@@ -8,9 +8,9 @@ mod memory;
 mod object;
 mod ratio;
 
-use crate::Trouble;
-use crate::stage::Stage;
 pub use ratio::ratio;
+use stage::Stage;
+use stage::Trouble;
 
 pub fn all(stage: &Stage) -> Result<(), Trouble> {
     ipc::null()?;

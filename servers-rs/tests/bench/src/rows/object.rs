@@ -2,10 +2,10 @@
 //! Objects made and destroyed.
 
 use crate::meter::{part, parts, row};
-use crate::stage::{POOL, PRIORITY};
-use crate::{Trouble, must, same};
 use core::sync::atomic::{AtomicU32, Ordering};
 use rt::thread::Place;
+use stage::{POOL, PRIORITY};
+use stage::{Trouble, must, same};
 use sys::{Capability, FOREVER, Handle, Notification};
 
 static FIRST_SIGNAL: AtomicU32 = AtomicU32::new(0);

@@ -2,8 +2,8 @@
 //! Calls between two CPUs beside calls on one, in wall time: on another day of the same host only the ratio is alike.
 
 use super::ipc::time_ns;
-use crate::stage::{Give, POOL, PRIORITY, Stage};
-use crate::{Trouble, console, must};
+use stage::{Give, POOL, PRIORITY, Stage};
+use stage::{Trouble, console, must};
 use sys::{Thread, start};
 
 const ROUND_TRIPS: u64 = 200;
