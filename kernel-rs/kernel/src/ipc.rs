@@ -326,7 +326,10 @@ impl Kernel {
     fn finish_reply(&mut self, thread: Ref<Thread>) {
         self.settle(thread);
         if let Some(t) = self.threads.get_mut(thread) {
+            // It may be less important now, and its time is its own again.
+            let less = t.lent > t.priority || t.payer.is_some() && t.budget_ns > 0;
             (t.reply, t.payer, t.lent) = (None, None, 0);
+            self.cpus[self.here].look |= less;
         }
     }
 

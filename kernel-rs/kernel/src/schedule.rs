@@ -180,7 +180,8 @@ impl Kernel {
         let target =
             affinity.unwrap_or_else(|| if free(last) { last } else { (0..self.cpu_count).find(|c| free(*c)).unwrap_or(last) });
         self.enqueue(target, thread, false);
-        if target != cpu && (self.cpus[target].idle || self.running_priority(target) < Some(priority)) {
+        // An equal must be heard of as well: with nobody to share with, that CPU's timer knows no end of the slice.
+        if target != cpu && (self.cpus[target].idle || self.running_priority(target) <= Some(priority)) {
             machine::kick(target);
         }
     }
@@ -200,6 +201,12 @@ impl Kernel {
                 self.wake(cpu, thread);
             }
             State::Running(on) if on != cpu => machine::kick(on),
+            State::Running(on) => self.cpus[on].look = true,
+            // It has a new budget.
+            State::Throttled => {
+                self.end_wait(thread);
+                self.wake(cpu, thread);
+            }
             _ => {}
         }
     }
@@ -369,16 +376,38 @@ impl Kernel {
     /// Work that another CPU has waiting and that may run here.
     fn steal(&mut self, cpu: usize, now_ns: u64) -> Option<Ref<Thread>> {
         let others = (0..self.cpu_count).filter(|c| *c != cpu);
-        let (from, priority, thread) = others
-            .filter_map(|c| {
-                let priority = self.cpus[c].top()?;
-                let thread = self.front(c, priority)?;
-                self.threads.get(thread)?.affinity.is_none().then_some((c, priority, thread))
-            })
-            .max_by_key(|(_, priority, _)| *priority)?;
+        let (from, (priority, thread)) =
+            others.filter_map(|c| Some((c, self.movable(c)?))).max_by_key(|(_, (priority, _))| *priority)?;
         self.dequeue(from, priority, thread);
         self.cpus[cpu].slice_end_ns = now_ns.saturating_add(self.slice_ns);
         Some(thread)
+    }
+
+    /// The most important of the threads that wait on a CPU and may run on another; those bound to it may stand before.
+    fn movable(&self, cpu: usize) -> Option<(u8, Ref<Thread>)> {
+        /// Threads that are looked at.
+        const MOST: usize = 16;
+        let mut looked = 0;
+        let mut ready = self.cpus[cpu].ready;
+        while let Some(word) = (0..ready.len()).rev().find(|n| ready[*n] != 0) {
+            let bit = 63 - ready[word].leading_zeros();
+            ready[word] &= !(1 << bit);
+            let priority = (word as u32 * 64 + bit) as u8;
+            let mut at = self.front(cpu, priority);
+            while let Some(thread) = at
+                && let Some(t) = self.threads.get(thread)
+            {
+                looked += 1;
+                if t.affinity.is_none() {
+                    return Some((priority, thread));
+                }
+                if looked == MOST {
+                    return None;
+                }
+                at = t.next;
+            }
+        }
+        None
     }
 
     /// Leaves the kernel: chooses, switches, sets the timer.
@@ -388,6 +417,12 @@ impl Kernel {
         let was_idle = self.cpus[cpu].idle;
         let previous = self.cpus[cpu].current;
         let mut keep = previous.filter(|t| self.threads.get(*t).is_some_and(|t| t.state == State::Running(cpu)));
+        if let Some(thread) = keep.filter(|t| self.threads.get(*t).is_some_and(|t| t.affinity.is_some_and(|a| a != cpu))) {
+            // Its place was changed while it ran.
+            self.end_wait(thread);
+            self.wake(cpu, thread);
+            keep = None;
+        }
         let next = loop {
             let Some(next) = self.candidate(cpu, keep, now_ns).or_else(|| self.steal(cpu, now_ns)) else { break None };
             if self.may_run(cpu, next, now_ns) {

@@ -22,7 +22,6 @@ use abi::error::Error;
 use abi::handle::{Handle, start as slots};
 use abi::op::Op;
 use abi::right::Kind;
-use machine::memory::Frames;
 use machine::registers::{Registers, SYSCALL, SYSCALL_BYTES};
 use machine::{Event, Next};
 
@@ -103,8 +102,20 @@ pub fn boot_info() -> BootInfo {
     }
 }
 
-fn frames(count: u32) -> Frames {
-    machine::test_frames(count)
+/// A kernel that has made its root, before any CPU entered it.
+fn booted(count: u32) -> Kernel {
+    let mut frames = machine::test_frames(count);
+    let bundle_frame = frames.take_user_row(2).unwrap();
+    start(Start {
+        frames,
+        bundle: &bundle(),
+        bundle_frame,
+        info: &boot_info(),
+        ecam_base: 0xb000_0000,
+        ecam_length_bytes: 1 << 28,
+        cpus: CPUS,
+        clock_offset_ns: 0,
+    })
 }
 
 impl World {
@@ -114,18 +125,7 @@ impl World {
     }
 
     pub fn with_frames(count: u32) -> World {
-        let mut frames = frames(count);
-        let bundle_frame = frames.take_user_row(2).unwrap();
-        let kernel = start(Start {
-            frames,
-            bundle: &bundle(),
-            bundle_frame,
-            info: &boot_info(),
-            ecam_base: 0xb000_0000,
-            ecam_length_bytes: 1 << 28,
-            cpus: CPUS,
-            clock_offset_ns: 0,
-        });
+        let kernel = booted(count);
         let mut world = World { kernel, registers: Default::default(), argument: 0 };
         assert!(world.enter(0, Event::Nothing));
         world.argument = world.registers[0].rdi;
@@ -232,4 +232,16 @@ impl World {
     pub fn buffer(&self, cpu: usize) -> machine::memory::Frame {
         self.kernel.buffer(self.kernel.cpus[cpu].current.unwrap()).unwrap()
     }
+}
+
+/// The message buffer of root's first thread.
+fn root_buffer(kernel: &Kernel) -> machine::memory::Frame {
+    kernel.buffer(kernel.cpus[0].current.unwrap()).unwrap()
+}
+
+/// What is mapped at an address of the space that CPU 0 runs in: writable, executable.
+fn root_page(kernel: &Kernel, address: u64) -> Option<(bool, bool)> {
+    let space = kernel.threads.get(kernel.cpus[0].current.unwrap()).unwrap().space.unwrap();
+    let page = kernel.spaces.get(space).unwrap().table.as_ref().unwrap().lookup(address)?;
+    Some((page.access.write, page.access.execute))
 }
