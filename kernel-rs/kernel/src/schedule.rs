@@ -388,10 +388,10 @@ impl Kernel {
         /// Threads that are looked at.
         const MOST: usize = 16;
         let mut looked = 0;
-        let mut ready = self.cpus[cpu].ready;
-        while let Some(word) = (0..ready.len()).rev().find(|n| ready[*n] != 0) {
-            let bit = 63 - ready[word].leading_zeros();
-            ready[word] &= !(1 << bit);
+        let mut filled = self.cpus[cpu].filled;
+        while let Some(word) = (0..filled.len()).rev().find(|n| filled[*n] != 0) {
+            let bit = 63 - filled[word].leading_zeros();
+            filled[word] &= !(1 << bit);
             let priority = (word as u32 * 64 + bit) as u8;
             let mut at = self.front(cpu, priority);
             while let Some(thread) = at

@@ -21,6 +21,7 @@ impl Computer {
     /// Root runs on CPU 0, the others idle.
     pub fn new(frames: u32) -> Computer {
         machine::fake(|m| *m = Default::default());
+        (0..CPUS).for_each(machine::run_nothing);
         let mut c = Computer {
             kernel: booted(frames),
             registers: Default::default(),
