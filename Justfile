@@ -100,7 +100,7 @@ graph *args: bootstrap
 manifest *args: bootstrap
     @{{ orchestrate }} manifest "$@"
 
-# compare two releases (comes later)
+# what changed between two images: who may do more, which files: `just diff OLD NEW`
 [group('look')]
 diff *args: bootstrap
     @{{ orchestrate }} diff "$@"

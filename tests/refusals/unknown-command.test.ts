@@ -10,7 +10,6 @@ test.each([
   [['why', 'kernal'], /no step makes `kernal`[\s\S]*did you mean `kernel`\?/],
   [['clean', 'all'], /clean: Unexpected argument 'all'/],
   [['ssh'], /`ssh` comes later/],
-  [['diff'], /`diff` comes later/],
 ])('%j ends with 2 and says what was meant', async (args, message) => {
   const ended = await orchestrate(args);
   expect(ended.code).toBe(2);

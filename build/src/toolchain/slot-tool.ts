@@ -47,9 +47,15 @@ export function slotInspect(tool: SlotTool, image: string, slot?: 'A' | 'B', opt
   return call<SlotReport>(tool, ['inspect', '--image', image, ...(slot === undefined ? [] : ['--slot', slot])], options);
 }
 
-/** Writes the files of a slot image to `out`/files, and `out`/tree.json that describes them. */
-export async function slotExtract(tool: SlotTool, image: string, out: string, options: Options = {}): Promise<void> {
-  await call(tool, ['extract', '--image', image, '--out', out], options);
+/** Writes the files of a slot image, or of a disk's slot, to `out`/files, and `out`/tree.json that describes them. */
+export async function slotExtract(
+  tool: SlotTool,
+  image: string,
+  out: string,
+  options: Options & { readonly slot?: 'A' | 'B' } = {},
+): Promise<void> {
+  const { slot, ...rest } = options;
+  await call(tool, ['extract', '--image', image, ...(slot === undefined ? [] : ['--slot', slot]), '--out', out], rest);
 }
 
 /** `slot.json` */
