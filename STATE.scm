@@ -26,7 +26,6 @@
       ("userland" #f planned))
     (not-yet
       "guest execution and the Linux personality"
-      "sockets for programs"
       "a writable DATA file system"
       "download and installation of updates"
       "cloud image formats, installer, OCI base image")))

@@ -50,14 +50,16 @@ fn of_process(manifest: &Manifest, made: &mut Vec<(u32, Grant)>) -> Result<()> {
     add(kept::BELL, What::Notification { notification: Pool(start::POOL).create_notification()?.handle().0 });
     add(kept::VAULT, memory(PAGE_BYTES)?);
     // The longest buffer of its kind does for the process server as well: it reads programs through it.
-    let buffers = manifest.components.iter().flat_map(|c| &c.calls).map(|c| c.buffer_bytes);
+    let buffers = manifest.components.iter().flat_map(|c| &c.calls).filter(|c| c.interface == FILE).map(|c| c.buffer_bytes);
     let from_root = manifest.components.iter().any(|c| matches!(c.program, Program::Root(_)));
     if from_root {
-        add(&format!("{}file", kept::BUFFER), memory(buffers.max().unwrap_or(0).max(FILE_BUFFER_BYTES))?);
+        add(&format!("{}{FILE}", kept::BUFFER), memory(buffers.max().unwrap_or(0).max(FILE_BUFFER_BYTES))?);
     }
     Ok(())
 }
 
+/// `api_file::NAME`.
+const FILE: &str = "file";
 /// `api_file::BUFFER_BYTES`; root links no interface. The process server checks that it is long enough.
 const FILE_BUFFER_BYTES: u64 = 128 * 1024;
 

@@ -19,6 +19,9 @@ pub const MESSAGE_BUFFER: u64 = 0x7000_0000_0000;
 /// Bits of the badge that say which client; above them the number of the interface among those that the server serves.
 pub const BADGE_CLIENT_BITS: u32 = 32;
 
+/// Interface numbers from here on are a server's own: each names one thing that it serves by a capability of its own.
+pub const FIRST_OWN: u32 = 1 << 31;
+
 /// The badge of client number `client` for interface number `interface` of a server.
 pub const fn badge(interface: u32, client: u32) -> u64 {
     ((interface as u64) << BADGE_CLIENT_BITS) | client as u64

@@ -61,10 +61,13 @@ pub enum News {
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "it lives on the stack of one call")]
 pub enum Verdict {
     /// It is the stack's.
     Pass,
     PassWith(News),
+    /// A request for a TCP connection to this port.
+    Request(u16),
     /// It breaks a rule that every receiver must hold to; nobody sees it.
     Drop,
 }
@@ -79,8 +82,10 @@ pub fn inspect(frame: &[u8]) -> Verdict {
     if packet.version() != 6 || packet.src_addr().is_multicast() {
         return Verdict::Drop;
     }
-    if packet.next_header() != IpProtocol::Icmpv6 {
-        return Verdict::Pass;
+    match packet.next_header() {
+        IpProtocol::Icmpv6 => {}
+        IpProtocol::Tcp => return request(packet.payload()).map_or(Verdict::Pass, Verdict::Request),
+        _ => return Verdict::Pass,
     }
     let Ok(icmp) = Icmpv6Packet::new_checked(packet.payload()) else { return Verdict::Drop };
     let (from, to) = (packet.src_addr(), packet.dst_addr());
@@ -115,6 +120,12 @@ pub fn inspect(frame: &[u8]) -> Verdict {
     news.map_or(Verdict::Drop, Verdict::PassWith)
 }
 
+/// RFC 9293, 3.1: SYN without ACK.
+fn request(segment: &[u8]) -> Option<u16> {
+    let flags = *segment.get(13)?;
+    (flags & 0x12 == 2).then_some(u16::from_be_bytes(two(segment, 2)?))
+}
+
 /// RFC 4861, 6.1.2 and 4.2.
 fn router(from: Ipv6Address, body: &[u8]) -> Option<News> {
     if !from.is_unicast_link_local() {
@@ -137,10 +148,10 @@ fn router(from: Ipv6Address, body: &[u8]) -> Option<News> {
     };
     for option in Options(body.get(ROUTER_HEADER_BYTES..)?) {
         let option = option?;
-        match option.first()? {
-            &OPTION_PREFIX if option.len() == 32 => put(&mut advert.prefixes, prefix(option)?),
-            &OPTION_MTU if option.len() == 8 => advert.mtu_bytes = Some(u32::from_be_bytes(four(option, 4)?)),
-            &OPTION_RDNSS if option.len() >= 24 => {
+        match *option.first()? {
+            OPTION_PREFIX if option.len() == 32 => put(&mut advert.prefixes, prefix(option)?),
+            OPTION_MTU if option.len() == 8 => advert.mtu_bytes = Some(u32::from_be_bytes(four(option, 4)?)),
+            OPTION_RDNSS if option.len() >= 24 => {
                 let lifetime_s = u32::from_be_bytes(four(option, 4)?);
                 let addresses = option.get(8..)?.chunks_exact(16).filter_map(|chunk| address(chunk, 0));
                 addresses.for_each(|resolver| put(&mut advert.resolvers, (resolver, lifetime_s)));

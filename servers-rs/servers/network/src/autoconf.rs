@@ -109,6 +109,12 @@ impl<I: Identifiers> Autoconf<I> {
         it
     }
 
+    /// There is no link: no address is ever to be had.
+    pub fn give_up(&mut self) {
+        self.addresses = [None; MAX_ADDRESSES];
+        self.solicitations = 0;
+    }
+
     /// Whether addresses, routers or the MTU are other than when this was asked last.
     pub fn take_changed(&mut self) -> bool {
         core::mem::take(&mut self.changed)

@@ -3,6 +3,7 @@
 
 use crate::advert::{News, Verdict, inspect};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
@@ -32,6 +33,10 @@ pub struct Link<F> {
     outgoing: Box<Buffer>,
     news: [Option<News>; MAX_NEWS],
     count: usize,
+    /// Ports whose backlog is full: a request for one is lost, and its sender tries again.
+    pub full: Vec<u16>,
+    /// A request came: whoever listens there is to look.
+    pub requested: bool,
     /// Frames that broke a rule of neighbour discovery or of their own length.
     pub refused: u64,
 }
@@ -39,7 +44,17 @@ pub struct Link<F> {
 impl<F: Frames> Link<F> {
     pub fn new(frames: F, mtu_bytes: u16) -> Self {
         let buffer = || Box::new([0; FRAME_BYTES]);
-        Link { frames, mtu_bytes, incoming: buffer(), outgoing: buffer(), news: [None; MAX_NEWS], count: 0, refused: 0 }
+        Link {
+            frames,
+            mtu_bytes,
+            incoming: buffer(),
+            outgoing: buffer(),
+            news: [None; MAX_NEWS],
+            count: 0,
+            full: Vec::new(),
+            requested: false,
+            refused: 0,
+        }
     }
 
     /// The oldest news.
@@ -60,6 +75,11 @@ impl<F: Frames> Link<F> {
             let length = self.frames.receive(&mut self.incoming)?;
             match inspect(self.incoming.get(..length)?) {
                 Verdict::Drop => self.refused += 1,
+                Verdict::Request(port) if self.full.contains(&port) => self.requested = true,
+                Verdict::Request(_) => {
+                    self.requested = true;
+                    return Some(length);
+                }
                 Verdict::Pass => return Some(length),
                 Verdict::PassWith(news) => {
                     if let Some(place) = self.news.get_mut(self.count) {

@@ -12,56 +12,71 @@ mod advert;
 mod autoconf;
 mod identity;
 mod link;
+mod listener;
 mod nic;
+mod serve;
+mod sockets;
 mod stack;
 
+use alloc::vec::Vec;
+use identity::Identity;
 use nic::Nic;
 use rt::channel::Event;
+use rt::memory::Shared;
 use rt::start::grant;
+use serve::{Client, Server, Window};
 use stack::Stack;
-use sys::{Endpoint, FOREVER, Notification, Pool, Thread, start};
+use sys::{Capability, Endpoint, FOREVER, Notification, Pool, Rights, Thread, start};
 
 const NS_PER_MS: u64 = 1_000_000;
+/// Bit of this server's notification that clients ring.
+const CLIENT: u64 = 8;
 
 fn main() {
-    let (endpoint, _, _) = grant::serve().expect("the manifest says that this component serves socket");
+    let (endpoint, _, clients) = grant::serve().expect("the manifest says that this component serves socket");
     let news = Pool(start::POOL).create_notification().expect("the pool holds a notification");
     Thread(start::THREAD).bind(Some(news)).expect("this thread has no other notification");
-    let Some(info) = Nic::info() else {
-        rt::warning!("no network device: there is no link, and every connection is refused");
-        grant::say_ready();
-        return idle(endpoint);
-    };
+    let doorbell = news.copy(Rights::WRITE | Rights::COPY, CLIENT).expect("the table holds one more capability");
     let mut nic = Nic::default();
-    if !nic.connect(news) || nic::watch(news).is_err() {
-        rt::error!("the driver gives no access to its device");
+    let info = Nic::info();
+    match &info {
+        None => rt::warning!("no network device: there is no link, and nobody can be reached"),
+        Some(_) if !nic.connect(news) || nic::watch(news).is_err() => rt::error!("the driver gives no access to its device"),
+        Some(_) => {}
     }
-    let address = info.address_bytes();
-    let identity = identity::Identity::new(address);
+    let (address, mtu_bytes) = info.map_or(([2, 0, 0, 0, 0, 0], 1500), |i| (i.address_bytes(), i.mtu_bytes));
+    let identity = Identity::new(address);
     let seed = identity.seed();
-    let mut stack = Stack::new(nic, address, info.mtu_bytes, identity, seed);
+    let mut stack = Stack::new(nic, address, mtu_bytes, identity, seed);
+    if info.is_none() {
+        stack.autoconf.give_up();
+    }
+    let mut server = Server::new(stack, buffers(clients), endpoint, doorbell, seed);
     grant::say_ready();
-    serve(endpoint, news, &mut stack)
+    serve(endpoint, news, &mut server)
 }
 
-fn idle(endpoint: Endpoint) {
-    rt::channel::serve(endpoint, |event| match event {
-        Event::Call(..) => Some(ipc::Message::new(ipc::interface::code::MALFORMED)),
-        Event::Bits(_) => None,
-    });
+/// The buffer of each client.
+fn buffers(clients: &[manifest::startup::Client]) -> Vec<Client> {
+    let access = Rights::READ | Rights::WRITE;
+    let of = |it: &manifest::startup::Client| {
+        let map = |b: manifest::startup::Buffer| Shared::map(grant::typed(b.memory), b.length_bytes, access).ok().map(Window);
+        Client { number: manifest::layout::unbadge(it.badge).1, buffer: it.buffer.and_then(map), bell: None }
+    };
+    clients.iter().map(of).collect()
 }
 
-fn serve(endpoint: Endpoint, news: Notification, stack: &mut Stack<Nic, identity::Identity>) {
+fn serve(endpoint: Endpoint, news: Notification, server: &mut Server<Nic, Identity>) {
     let mut known = 0;
     loop {
         let now_ms = rt::clock::now_ns() / NS_PER_MS;
-        let more = stack.poll(now_ms);
-        let count = stack.autoconf.addresses().count();
+        let more = server.turn(now_ms);
+        let count = server.stack.autoconf.addresses().count();
         if count != known {
             known = count;
-            stack.autoconf.addresses().for_each(|address| rt::info!("address {address}"));
+            server.stack.autoconf.addresses().for_each(|address| rt::info!("address {address}"));
         }
-        let timeout = match (more, stack.delay_ms(now_ms)) {
+        let timeout = match (more, server.stack.delay_ms(now_ms)) {
             (true, _) => 0,
             (false, Some(ms)) => (ms * NS_PER_MS).max(1),
             (false, None) => FOREVER,
@@ -73,19 +88,21 @@ fn serve(endpoint: Endpoint, news: Notification, stack: &mut Stack<Nic, identity
         };
         match rt::channel::event(&received) {
             Event::Bits(bits) => {
+                let nic = &mut server.stack.link.frames;
                 if bits & nic::LOST != 0 {
                     rt::warning!("the driver ended");
-                    stack.link.frames.disconnect();
+                    nic.disconnect();
                 }
-                if bits & nic::BACK != 0 && stack.link.frames.connect(news) {
+                if bits & nic::BACK != 0 && nic.connect(news) {
                     rt::info!("there is a driver again");
                 }
             }
-            Event::Call(_, _, request) => {
-                rt::channel::drop_caps(&request);
-                let answer = ipc::Message::new(ipc::interface::code::MALFORMED);
+            Event::Call(interface, client, request) => {
+                let answer = server.answer(interface, client, &request);
                 let words = rt::channel::put(&answer);
+                // A caller that is gone needs no answer.
                 let _ = sys::reply(answer.tag(), words);
+                server.answered();
             }
         }
     }

@@ -91,9 +91,6 @@ impl Nic {
             let _ = rings.bell.delete();
         }
     }
-    pub fn is_connected(&self) -> bool {
-        self.rings.is_some()
-    }
 }
 
 impl Rings {

@@ -4,9 +4,10 @@
 use crate::advert::News;
 use crate::autoconf::{Action, Autoconf, Identifiers};
 use crate::link::{ETHERNET_HEADER_BYTES, FRAME_BYTES, Frames, Link};
-use smoltcp::iface::{Config, Interface, SocketSet};
+use alloc::vec::Vec;
+use smoltcp::iface::{Config, Interface, PollIngressSingleResult, SocketSet};
 use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::socket::{Socket, tcp};
+use smoltcp::socket::Socket;
 use smoltcp::time::Instant;
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, HardwareAddress, Icmpv6Packet, Icmpv6Repr, IpAddress, IpCidr, IpProtocol,
@@ -43,16 +44,20 @@ impl<F: Frames, I: Identifiers> Stack<F, I> {
         Stack { link, sockets: SocketSet::new(alloc::vec![]), interface, autoconf, address, raise_at_ms: u64::MAX, seed }
     }
 
-    /// One turn: frames in, what follows from them, frames out. True if frames may be left over.
-    pub fn poll(&mut self, now_ms: u64) -> bool {
+    /// Frames in, and what follows from them. `requested` is called after a request for a connection, before the next
+    /// frame. True if frames may be left over.
+    pub fn take_in(&mut self, now_ms: u64, requested: &mut dyn FnMut(&mut SocketSet<'static>, &mut Vec<u16>)) -> bool {
         let now = instant(now_ms);
         let mut count = 0;
         while count < BATCH {
             let result = self.interface.poll_ingress_single(now, &mut self.link, &mut self.sockets);
-            let heard = self.hear(now_ms);
-            if result == smoltcp::iface::PollIngressSingleResult::None && !heard {
+            if core::mem::take(&mut self.link.requested) {
+                requested(&mut self.sockets, &mut self.link.full);
+            }
+            if result == PollIngressSingleResult::None && !self.hear(now_ms) {
                 break;
             }
+            self.hear(now_ms);
             count += 1;
         }
         while let Some(action) = self.autoconf.poll(now_ms) {
@@ -66,10 +71,15 @@ impl<F: Frames, I: Identifiers> Stack<F, I> {
             self.narrow(self.link.mtu_bytes.min(self.autoconf.mtu_bytes()), now_ms);
             self.apply(now_ms);
         }
+        count == BATCH
+    }
+
+    /// Frames out.
+    pub fn give_out(&mut self, now_ms: u64) {
+        let now = instant(now_ms);
         self.interface.poll_maintenance(now);
         self.interface.poll_egress(now, &mut self.link, &mut self.sockets);
         self.link.frames.flush();
-        count == BATCH
     }
 
     /// Milliseconds until `poll` has something to do by itself.
@@ -190,11 +200,6 @@ fn interface<F: Frames>(link: &mut Link<F>, address: EthernetAddress, seed: u64,
 
 pub fn instant(now_ms: u64) -> Instant {
     Instant::from_millis(i64::try_from(now_ms).unwrap_or(i64::MAX))
-}
-
-/// The state of a connection matters to whoever counts them.
-pub fn is_open(state: tcp::State) -> bool {
-    !matches!(state, tcp::State::Closed | tcp::State::TimeWait)
 }
 
 #[cfg(test)]

@@ -23,7 +23,8 @@ pub const SUPERVISES: u32 = 2;
 const DEVICE: Rights = Rights(Rights::READ.0 | Rights::WRITE.0 | Rights::EDIT.0 | Rights::COPY.0 | Rights::DMA.0);
 const BUFFER: Rights = Rights(Rights::READ.0 | Rights::WRITE.0);
 const CALL: Rights = Rights(Rights::WRITE.0 | Rights::TRANSFER.0);
-const SERVE: Rights = Rights(Rights::READ.0 | Rights::TRANSFER.0);
+/// A server may make further ends of its own endpoint: a capability for each thing that it serves.
+const SERVE: Rights = Rights(Rights::READ.0 | Rights::WRITE.0 | Rights::COPY.0 | Rights::TRANSFER.0);
 
 /// A client that calls a server, and the memory between them.
 #[derive(Clone, Copy, Debug)]

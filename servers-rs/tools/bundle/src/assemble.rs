@@ -157,8 +157,12 @@ fn pci(said: &crate::input::Pci) -> PciMatch {
     PciMatch { vendor: said.vendor, devices: std::iter::once(said.device).chain(said.alternatives.iter().copied()).collect() }
 }
 
-/// Only `file` moves data through a buffer between client and server; `block` has the driver's own.
+/// Those whose data pass through a buffer between client and server; `block` and `net` have the driver's own.
 fn call(interface: &str) -> Call {
-    let buffer_bytes = if interface == api_file::NAME { api_file::BUFFER_BYTES } else { 0 };
+    let buffer_bytes = match interface {
+        api_file::NAME => api_file::BUFFER_BYTES,
+        api_socket::NAME => api_socket::BUFFER_BYTES,
+        _ => 0,
+    };
     Call { interface: interface.to_string(), buffer_bytes }
 }

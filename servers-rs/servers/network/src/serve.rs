@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! Interface `socket`, and that of each socket: checks what clients ask, makes sockets, hands out their capabilities.
+
+use crate::autoconf::Identifiers;
+use crate::link::Frames;
+use crate::listener::Listener;
+use crate::sockets::{self, Kind, Pipes, Sockets, connection};
+use crate::stack::Stack;
+use alloc::vec::Vec;
+use api_socket::pipe::{self, Memory as _};
+use api_socket::{Area, Error, Peer, Serve, one};
+use core::sync::atomic::AtomicU32;
+use ipc::{Badge, Cap};
+use manifest::layout;
+use rt::memory::Shared;
+use smoltcp::socket::{tcp, udp};
+use smoltcp::wire::{IpAddress, Ipv6Address};
+use sys::{Capability, Endpoint, Handle, Notification, Rights};
+
+/// Of a client's bell: something happened to one of its sockets.
+const NEWS: u64 = 1;
+/// What a client may do with a socket: call it, and hand it on.
+const SOCKET: Rights = Rights(Rights::WRITE.0 | Rights::TRANSFER.0 | Rights::COPY.0);
+/// RFC 6335, 6: ports that nobody asks for by number.
+const FIRST_PORT: u16 = 49_152;
+/// Datagrams that wait in the stack, in each direction.
+const DATAGRAMS: usize = 32;
+
+/// The buffer that a client shares.
+pub struct Window(pub Shared);
+impl pipe::Memory for Window {
+    fn atomic(&self, offset: usize) -> Option<&AtomicU32> {
+        self.0.atomic(offset)
+    }
+    fn read(&self, offset: usize, out: &mut [u8]) -> Option<()> {
+        self.0.read(offset, out)
+    }
+    fn write(&self, offset: usize, bytes: &[u8]) -> Option<()> {
+        self.0.write(offset, bytes)
+    }
+}
+
+pub struct Client {
+    pub number: u32,
+    pub buffer: Option<Window>,
+    pub bell: Option<Notification>,
+}
+
+pub struct Server<F, I> {
+    pub stack: Stack<F, I>,
+    pub clients: Vec<Client>,
+    sockets: Sockets,
+    endpoint: Endpoint,
+    /// The bell that clients get.
+    doorbell: Notification,
+    /// A capability that goes out with the answer, to be given up here afterwards.
+    going: Option<Handle>,
+    next_port: u16,
+}
+
+impl<F: Frames, I: Identifiers> Server<F, I> {
+    pub fn new(stack: Stack<F, I>, clients: Vec<Client>, endpoint: Endpoint, doorbell: Notification, seed: u64) -> Self {
+        let sockets = Sockets::new(rt::start::startup().heap_bytes as usize);
+        let next_port = FIRST_PORT + (seed % 16_384) as u16;
+        Server { stack, clients, sockets, endpoint, doorbell, going: None, next_port }
+    }
+
+    /// One turn of everything. True if there is more to do at once.
+    pub fn turn(&mut self, now_ms: u64) -> bool {
+        let sockets = &mut self.sockets;
+        let more = self.stack.take_in(now_ms, &mut |set, full| sockets.look_at_listeners(set, full, now_ms));
+        self.sockets.look_at_listeners(&mut self.stack.sockets, &mut self.stack.link.full, now_ms);
+        for client in &self.clients {
+            let (Some(buffer), Some(bell)) = (&client.buffer, client.bell) else { continue };
+            if self.sockets.pump(client.number, buffer, &mut self.stack.sockets) {
+                let _ = bell.signal(NEWS);
+            }
+        }
+        self.stack.give_out(now_ms);
+        self.sockets.sweep(&mut self.stack.sockets);
+        more
+    }
+
+    /// Answers a call. Capabilities that came with it are kept only by `attach`.
+    pub fn answer(&mut self, interface: u32, client: Badge, request: &ipc::Message) -> ipc::Message {
+        let own = interface.checked_sub(layout::FIRST_OWN);
+        let answer = match own {
+            Some(place) => one::dispatch(self, Badge((u64::from(place) << 32) | client.0), request),
+            None => api_socket::dispatch(self, client, request),
+        };
+        let keeps = own.is_none() && request.label == api_socket::label::attach && answer.label == ipc::interface::code::OK;
+        if !keeps {
+            rt::channel::drop_caps(request);
+        }
+        answer
+    }
+    /// After the answer went out.
+    pub fn answered(&mut self) {
+        if let Some(handle) = self.going.take() {
+            let _ = Endpoint(handle).delete();
+        }
+    }
+
+    fn client(&self, number: Badge) -> Result<&Client, Error> {
+        let found = self.clients.iter().find(|c| u64::from(c.number) == number.0);
+        found.filter(|c| c.bell.is_some() && c.buffer.is_some()).ok_or(Error::NotAttached)
+    }
+    fn pipes(&self, client: Badge, area: Area) -> Result<Pipes, Error> {
+        let buffer = self.client(client)?.buffer.as_ref().ok_or(Error::NotAttached)?;
+        if !area.fits(buffer.0.length_bytes()) || buffer.atomic(area.offset_bytes as usize).is_none() {
+            return Err(Error::BadArea);
+        }
+        Ok(Pipes { area, received: pipe::received(&area), sent: pipe::sent(&area) })
+    }
+    /// A capability to the socket at a place.
+    fn mint(&mut self, place: usize, generation: u32) -> Result<Cap, Error> {
+        let interface = layout::FIRST_OWN | place as u32;
+        let minted = self.endpoint.copy(SOCKET, layout::badge(interface, generation)).map_err(|_| Error::NoRoom)?;
+        self.going = Some(minted.handle());
+        Ok(Cap(minted.handle()))
+    }
+    fn open(&mut self, client: Badge, kind: Kind, pipes: Option<Pipes>, bytes: usize) -> Result<Cap, Error> {
+        let (place, generation) = self.sockets.add(client.0 as u32, kind, pipes, bytes).ok_or(Error::NoRoom)?;
+        self.mint(place, generation).inspect_err(|_| self.sockets.remove(place, &mut self.stack.sockets))
+    }
+    fn room(&self, client: Badge, sizes: &Area) -> Result<usize, Error> {
+        let bytes = sizes.receive_bytes as usize + sizes.send_bytes as usize;
+        if self.sockets.has_room(client.0 as u32, bytes, &self.stack.sockets) { Ok(bytes) } else { Err(Error::NoRoom) }
+    }
+    fn own_port(&mut self) -> u16 {
+        loop {
+            self.next_port = if self.next_port == u16::MAX { FIRST_PORT } else { self.next_port + 1 };
+            if !self.sockets.has_port(self.next_port, &self.stack.sockets) {
+                return self.next_port;
+            }
+        }
+    }
+}
+
+impl<F: Frames, I: Identifiers> Serve for Server<F, I> {
+    fn attach(&mut self, client: Badge, bell: Cap) -> Result<Cap, Error> {
+        let bell = Notification(bell.0);
+        bell.signal(NEWS).map_err(|_| Error::NotAttached)?;
+        let found = self.clients.iter_mut().find(|c| u64::from(c.number) == client.0 && c.buffer.is_some());
+        let found = found.ok_or(Error::NotAttached)?;
+        if let Some(old) = found.bell.replace(bell) {
+            let _ = old.delete();
+        }
+        self.sockets.remove_all(client.0 as u32, &mut self.stack.sockets);
+        Ok(Cap(self.doorbell.handle()))
+    }
+
+    fn connect(&mut self, client: Badge, area: Area, peer: Peer) -> Result<Cap, Error> {
+        let pipes = self.pipes(client, area)?;
+        let bytes = self.room(client, &area)?;
+        let address = Ipv6Address::from(peer.address);
+        if address.is_unspecified() || address.is_multicast() || address.is_loopback() || peer.port == 0 {
+            return Err(Error::BadPeer);
+        }
+        if self.stack.autoconf.addresses().next().is_none() {
+            return Err(Error::NoLink);
+        }
+        let mut socket = connection(area.receive_bytes, area.send_bytes).ok_or(Error::NoRoom)?;
+        let port = self.own_port();
+        let remote = (IpAddress::Ipv6(address), peer.port);
+        socket.connect(self.stack.interface.context(), remote, port).map_err(|_| Error::BadPeer)?;
+        let handle = self.stack.sockets.add(socket);
+        self.open(client, Kind::Tcp { handle, shut: false, opened: false }, Some(pipes), bytes)
+    }
+
+    fn listen(&mut self, client: Badge, sizes: Area, port: u16, backlog: u16) -> Result<Cap, Error> {
+        self.client(client)?;
+        if !(Area { offset_bytes: 0, ..sizes }).fits(api_socket::BUFFER_BYTES) || port == 0 {
+            return Err(Error::BadArea);
+        }
+        if self.sockets.is_listened_on(port) {
+            return Err(Error::InUse);
+        }
+        let bytes = self.room(client, &sizes)?;
+        let listener = Listener::new(port, sizes, backlog, &mut self.stack.sockets).ok_or(Error::NoRoom)?;
+        self.open(client, Kind::Listener(listener), None, bytes)
+    }
+
+    fn bind(&mut self, client: Badge, area: Area, port: u16) -> Result<Cap, Error> {
+        let pipes = self.pipes(client, area)?;
+        let bytes = self.room(client, &area)?;
+        if port != 0 && self.sockets.is_bound(port, &self.stack.sockets) {
+            return Err(Error::InUse);
+        }
+        let port = if port == 0 { self.own_port() } else { port };
+        let (receive, send) = sockets::buffers(area.receive_bytes, area.send_bytes).ok_or(Error::NoRoom)?;
+        let meta = || alloc::vec![udp::PacketMetadata::EMPTY; DATAGRAMS];
+        let mut socket = udp::Socket::new(udp::PacketBuffer::new(meta(), receive), udp::PacketBuffer::new(meta(), send));
+        socket.bind(port).map_err(|_| Error::InUse)?;
+        let handle = self.stack.sockets.add(socket);
+        self.open(client, Kind::Udp { handle }, Some(pipes), bytes)
+    }
+
+    fn address(&mut self, _: Badge, n: u32) -> Result<Peer, Error> {
+        let found = self.stack.autoconf.addresses().nth(n as usize).ok_or(Error::NoLink)?;
+        Ok(Peer { address: found.octets(), port: 0 })
+    }
+    fn resolver(&mut self, _: Badge, n: u32) -> Result<Peer, Error> {
+        let found = self.stack.autoconf.resolvers().nth(n as usize).ok_or(Error::NoName)?;
+        Ok(Peer { address: found.octets(), port: 53 })
+    }
+}
+
+impl<F: Frames, I: Identifiers> one::Serve for Server<F, I> {
+    fn accept(&mut self, socket: Badge, area: Area) -> Result<Cap, one::Error> {
+        let (place, generation) = split(socket);
+        let record = self.sockets.get(place, generation).ok_or(one::Error::WrongKind)?;
+        let client = Badge(u64::from(record.client));
+        let Kind::Listener(listener) = &mut record.kind else { return Err(one::Error::WrongKind) };
+        let same = (area.receive_bytes, area.send_bytes) == (listener.sizes.receive_bytes, listener.sizes.send_bytes);
+        let handle = if same { listener.accept(&self.stack.sockets) } else { return Err(one::Error::BadArea) };
+        let handle = handle.ok_or(one::Error::Nothing)?;
+        let pipes = self.pipes(client, area).map_err(|_| one::Error::BadArea);
+        let bytes = self.room(client, &area).map_err(|_| one::Error::NoRoom);
+        let kind = Kind::Tcp { handle, shut: false, opened: true };
+        match (pipes, bytes) {
+            (Ok(pipes), Ok(bytes)) => self.open(client, kind, Some(pipes), bytes).map_err(|_| one::Error::NoRoom),
+            (Err(error), _) | (_, Err(error)) => {
+                self.stack.sockets.get_mut::<tcp::Socket<'static>>(handle).abort();
+                self.sockets.orphaned();
+                Err(error)
+            }
+        }
+    }
+    fn shut(&mut self, socket: Badge) -> Result<(), one::Error> {
+        match &mut self.record(socket)?.kind {
+            Kind::Tcp { shut, .. } => *shut = true,
+            _ => return Err(one::Error::WrongKind),
+        }
+        Ok(())
+    }
+    fn close(&mut self, socket: Badge) -> Result<(), one::Error> {
+        self.record(socket)?;
+        self.sockets.remove(split(socket).0, &mut self.stack.sockets);
+        Ok(())
+    }
+    fn peer(&mut self, socket: Badge) -> Result<Peer, one::Error> {
+        let Kind::Tcp { handle, .. } = self.record(socket)?.kind else { return Err(one::Error::WrongKind) };
+        let remote = self.stack.sockets.get::<tcp::Socket<'static>>(handle).remote_endpoint();
+        let (IpAddress::Ipv6(address), port) = remote.map(|r| (r.addr, r.port)).ok_or(one::Error::Nothing)?;
+        Ok(Peer { address: address.octets(), port })
+    }
+    fn keep_alive(&mut self, socket: Badge, seconds: u32) -> Result<(), one::Error> {
+        let Kind::Tcp { handle, .. } = self.record(socket)?.kind else { return Err(one::Error::WrongKind) };
+        sockets::keep_alive(self.stack.sockets.get_mut(handle), seconds);
+        Ok(())
+    }
+    fn port(&mut self, socket: Badge) -> Result<u16, one::Error> {
+        let (place, generation) = split(socket);
+        let record = self.sockets.get(place, generation).ok_or(one::Error::WrongKind)?;
+        record.port(&self.stack.sockets).ok_or(one::Error::Nothing)
+    }
+}
+
+impl<F: Frames, I: Identifiers> Server<F, I> {
+    fn record(&mut self, socket: Badge) -> Result<&mut sockets::Record, one::Error> {
+        let (place, generation) = split(socket);
+        self.sockets.get(place, generation).ok_or(one::Error::WrongKind)
+    }
+}
+
+fn split(socket: Badge) -> (usize, u32) {
+    ((socket.0 >> 32) as usize, socket.0 as u32)
+}
