@@ -154,7 +154,7 @@ mod tests {
         let (mut put, mut take) = (received(&AREA), received(&AREA));
         for start in [0, u32::MAX - 5000] {
             (put.at, take.at) = (start, start);
-            [0, 16].map(|n| memory.words[16 + n].store(start, Ordering::Relaxed));
+            [16, 32].into_iter().for_each(|n| memory.words[n].store(start, Ordering::Relaxed));
             let mut next = (0u8, 0u8);
             for round in 1..600 {
                 let bytes: Vec<u8> = (0..round)

@@ -41,6 +41,7 @@ pub struct RouterAdvert {
 
 /// What the link said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a few of them exist, in one table")]
 pub enum News {
     Router(RouterAdvert),
     /// Somebody asks who has this address; `checking`: because it wants to have it (RFC 4862, 5.4.3).
