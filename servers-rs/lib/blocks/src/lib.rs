@@ -52,6 +52,15 @@ pub trait BlockRead {
     fn read_blocks(&mut self, first: u64, out: &mut [u8]) -> Result<(), ReadError>;
 }
 
+/// Blocks that can also be written. An error leaves each block of the range old, new, or torn at a sector.
+pub trait BlockWrite: BlockRead {
+    /// Writes `bytes` (a whole number of blocks) from block `first` on; durable after `flush`.
+    fn write_blocks(&mut self, first: u64, bytes: &[u8]) -> Result<(), ReadError>;
+
+    /// Returns when all that was written before is on the medium.
+    fn flush(&mut self) -> Result<(), ReadError>;
+}
+
 /// Something made of sectors: a disk.
 pub trait SectorRead {
     /// Bytes of a sector: 512 or 4096.
