@@ -2,6 +2,8 @@
 //! A disk in memory that can keep a log of its writes and fail on purpose, and e2fsck as the judge.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod model;
+
 use blocks::{BlockRead, BlockWrite, ReadError, check_range};
 use ext4::{Ext4, Time};
 use std::cell::RefCell;
