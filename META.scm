@@ -12,7 +12,8 @@
       "0005-two-ways-into-the-kernel"
       "0006-nickel-from-the-wheel"
       "0007-trees-are-described-not-laid-out"
-      "0008-our-own-authenticode-signer")
+      "0008-our-own-authenticode-signer"
+      "0009-ext4-for-data")
 
     (rules
       "unsafe only in kernel-rs/{machine,boot,start} and servers-rs/lib/{sys,rt,mmio,dma}"

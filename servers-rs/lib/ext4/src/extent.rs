@@ -39,7 +39,12 @@ impl Extent {
     /// The part from `logical` on.
     fn from(self, logical: u64) -> Extent {
         let skip = logical.saturating_sub(u64::from(self.logical)).min(u64::from(self.length)) as u32;
-        Extent { logical: self.logical + skip, length: self.length - skip, physical: self.physical + u64::from(skip), ..self }
+        Extent {
+            logical: self.logical.wrapping_add(skip),
+            length: self.length - skip,
+            physical: self.physical + u64::from(skip),
+            ..self
+        }
     }
     fn to(self, logical: u64) -> Extent {
         let keep = logical.saturating_sub(u64::from(self.logical)).min(u64::from(self.length)) as u32;

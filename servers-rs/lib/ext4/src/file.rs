@@ -68,6 +68,7 @@ impl<D: BlockWrite> Ext4<D> {
         if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > SIZE_MAX) {
             return Err(Error::FileTooBig);
         }
+        self.finish_cut(number)?;
         let (mut done, mut step) = (0, STEP_BLOCKS as usize);
         while done < bytes.len() {
             let at = offset + done as u64;
@@ -190,20 +191,20 @@ impl<D: BlockWrite> Ext4<D> {
         Ok(())
     }
 
-    /// Sets the size; what is behind it is gone, what it gains is a hole. On an error half way the size is set and the
-    /// rest of the blocks is freed at the next mount.
+    /// Sets the size; what is behind it is gone, what it gains is a hole.
     pub fn truncate(&mut self, number: u32, size: u64) -> Result<()> {
         if size > SIZE_MAX {
             return Err(Error::FileTooBig);
         }
+        self.finish_cut(number)?;
         let shrinks = self.operation(|fs| {
             let mut inode = fs.file(number)?;
             let old = inode.size();
             if size > old {
                 fs.zero_tail(&inode)?;
             }
-            let listed = size < old && !fs.on_orphan_list(number)?;
-            if listed {
+            // A file without names is on the list already.
+            if size < old && inode.links() > 0 {
                 fs.add_orphan(&mut inode)?;
             }
             inode.set_size(size);
@@ -211,19 +212,28 @@ impl<D: BlockWrite> Ext4<D> {
             inode.modified(now);
             inode.changed(now);
             fs.put_inode(&mut inode)?;
-            Ok(listed)
+            Ok(size < old)
         })?;
-        if shrinks { self.finish_truncate(number) } else { Ok(()) }
+        if shrinks {
+            // The file has its size; if freeing the rest fails now, it is done before the file grows, or at the next mount.
+            let _ = self.finish_truncate(number);
+        }
+        Ok(())
     }
 
-    /// Frees what is behind the end of an inode of the orphan list that has links, and takes it off the list.
+    /// Frees what an earlier cut has left, before the file may grow over it.
+    fn finish_cut(&mut self, number: u32) -> Result<()> {
+        if self.first_orphan()? != 0 && self.on_orphan_list(number)? { self.finish_truncate(number) } else { Ok(()) }
+    }
+
+    /// Frees what is behind the end of an inode of the orphan list, and takes it off the list if it has a name.
     pub(crate) fn finish_truncate(&mut self, number: u32) -> Result<()> {
         loop {
             let done = self.operation(|fs| {
                 let mut inode = fs.inode(number)?;
                 let from = inode.size().div_ceil(BLOCK as u64);
                 let done = fs.remove_extents(&mut inode, from, 1 << 32, STEP_EXTENTS)?;
-                if done {
+                if done && inode.links() > 0 {
                     fs.remove_orphan(&mut inode)?;
                 }
                 fs.put_inode(&mut inode)?;
@@ -238,6 +248,8 @@ impl<D: BlockWrite> Ext4<D> {
     /// Makes sure that a later write of these bytes finds space; they read as zeros. `keep_size`: the file does not grow.
     pub fn allocate(&mut self, number: u32, offset: u64, length: u64, keep_size: bool) -> Result<()> {
         let end = offset.checked_add(length).filter(|end| *end <= SIZE_MAX && length > 0).ok_or(Error::FileTooBig)?;
+        self.file(number)?;
+        self.finish_cut(number)?;
         let (mut logical, last) = (offset / BLOCK as u64, (end - 1) / BLOCK as u64);
         while logical <= last {
             logical = self.operation(|fs| {

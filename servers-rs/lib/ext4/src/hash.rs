@@ -37,12 +37,15 @@ fn words(name: &[u8], unsigned: bool) -> [u32; 8] {
     out
 }
 
+/// How three words are mixed, the constant, the order of the input and the rotations.
+type Round<'a> = (&'a dyn Fn(u32, u32, u32) -> u32, u32, [usize; 8], [u32; 4]);
+
 fn half_md4(state: &mut [u32; 4], x: &[u32; 8]) {
     let [mut a, mut b, mut c, mut d] = *state;
     let f = |x: u32, y: u32, z: u32| z ^ (x & (y ^ z));
     let g = |x: u32, y: u32, z: u32| (x & y).wrapping_add((x ^ y) & z);
     let h = |x: u32, y: u32, z: u32| x ^ y ^ z;
-    let rounds: [(&dyn Fn(u32, u32, u32) -> u32, u32, [usize; 8], [u32; 4]); 3] = [
+    let rounds: [Round<'_>; 3] = [
         (&f, 0, [0, 1, 2, 3, 4, 5, 6, 7], [3, 7, 11, 19]),
         (&g, 0x5a82_7999, [1, 3, 5, 7, 0, 2, 4, 6], [3, 5, 9, 13]),
         (&h, 0x6ed9_eba1, [3, 7, 2, 6, 1, 5, 0, 4], [3, 9, 11, 15]),

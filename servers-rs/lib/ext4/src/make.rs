@@ -69,7 +69,7 @@ pub fn make<D: BlockWrite>(device: &mut D, uuid: [u8; 16], label: &str, now: Tim
         inode.seal(&layout);
         put(&mut table, (inode.number as usize - 1) * INODE_BYTES, &inode.raw);
     }
-    debug_assert!(LOST_AND_FOUND <= INODES_PER_BLOCK);
+    const { assert!(LOST_AND_FOUND <= INODES_PER_BLOCK) };
     device.write_blocks(u64::from(layout.head_blocks(0) + 2), &table)?;
     device.write_blocks(root, &directory(&layout, &root_inode, ROOT, Some((LOST_AND_FOUND, "lost+found"))))?;
     device.write_blocks(lost, &directory(&layout, &lost_inode, ROOT, None))?;

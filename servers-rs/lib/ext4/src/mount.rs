@@ -97,6 +97,8 @@ impl<D: BlockWrite> Ext4<D> {
 
     /// Makes all durable and leaves an empty journal, so that other systems see a clean file system. Gives the device back.
     pub fn unmount(mut self) -> Result<D> {
+        self.held.clear();
+        self.clean_orphans()?;
         let seconds = self.seconds();
         self.store.close_log(seconds)?;
         self.set_recover(false)?;

@@ -189,7 +189,7 @@ impl<D: BlockWrite> Ext4<D> {
 
     fn put_attribute_block(&mut self, inode: &mut Inode, attributes: &[&Attribute]) -> Result<()> {
         let mut place = inode.attribute_block();
-        if place != 0 && (attributes.is_empty() || u32_at(&*self.attribute_block(place)?, 4) != 1) {
+        if place != 0 && (attributes.is_empty() || u32_at(&self.attribute_block(place)?, 4) != 1) {
             self.drop_attribute_block(inode)?;
             place = 0;
         }

@@ -320,7 +320,10 @@ pub struct Real {
 
 impl Real {
     pub fn new(disk: &Disk) -> Real {
-        Real { fs: Ext4::mount(disk.clone(), NOW).unwrap(), inodes: BTreeMap::from([(0, ROOT)]) }
+        Real::over(Ext4::mount(disk.clone(), NOW).unwrap())
+    }
+    pub fn over(fs: Ext4<Disk>) -> Real {
+        Real { fs, inodes: BTreeMap::from([(0, ROOT)]) }
     }
     fn inode(&self, id: usize) -> u32 {
         self.inodes[&id]
