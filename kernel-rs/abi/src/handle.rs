@@ -2,7 +2,8 @@
 //! A handle names one slot of the calling process's capability table, at one time of that slot's life.
 
 /// A slot number (low 18 bits) and the slot's generation (high 14 bits). A handle whose generation is not the slot's
-/// is stale and answers `Error::StaleHandle`; it never reaches what the slot holds now.
+/// is stale and answers `Error::StaleHandle`; it never reaches what the slot holds now. A slot that has had 16,383 lives
+/// is used no more: a table that was filled and emptied that often has fewer slots than it was made with.
 /// 0 is never a valid handle: slot 0 stays empty for ever.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]

@@ -52,6 +52,9 @@ pub struct Slot {
     rights: u8,
 }
 
+/// Generation of a slot that is used no more: no handle has it.
+const RETIRED: u16 = 0;
+
 const EMPTY: Slot = Slot {
     object: RawRef::NOTHING,
     badge: 0,
@@ -165,8 +168,13 @@ impl Table {
     fn link_free(&mut self, index: u32) -> Option<()> {
         let tail = self.free_tail;
         let slot = self.slots.get_mut(index)?;
-        let generation = (slot.generation + 1) & ((1 << Handle::GENERATION_BITS) - 1);
-        *slot = Slot { generation: generation.max(1), previous: Place(tail as u64), ..EMPTY };
+        let generation = slot.generation + 1;
+        if generation >> Handle::GENERATION_BITS != 0 {
+            // Its handles are used up: a further life would answer to an old one. It stays empty for ever.
+            *slot = Slot { generation: RETIRED, ..EMPTY };
+            return Some(());
+        }
+        *slot = Slot { generation, previous: Place(tail as u64), ..EMPTY };
         match tail {
             0 => self.free_head = index,
             t => self.slots.get_mut(t)?.next = Place(index as u64),
@@ -433,6 +441,9 @@ impl Kernel {
         };
         if let Some(index) = index {
             let taken = *self.get(to)?.slots.get(index).ok_or(Error::BadHandle)?;
+            if taken.generation == RETIRED {
+                return Err(Error::TableFull.into());
+            }
             if taken.kind != Kind::Null {
                 if self.is_alive(&taken) {
                     return Err(Error::Overlap.into());

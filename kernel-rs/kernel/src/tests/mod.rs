@@ -3,6 +3,7 @@
 //!
 //! Each thread of a test has a CPU of its own, so a test reads like a conversation: root speaks on CPU 0.
 
+mod attacks;
 mod boot;
 mod fast;
 mod faults;
@@ -80,7 +81,7 @@ pub fn bundle() -> Vec<u8> {
     }
     let segment = [0x40_0000u64, 8192, 4096, 100, 5];
     for n in [0x40_0000, 16_384, 1].into_iter().chain(segment).chain([0; 35]).chain([0; 4]) {
-        b.extend((n as u64).to_le_bytes());
+        b.extend(n.to_le_bytes());
     }
     b.resize(8192, 0x90);
     b

@@ -224,7 +224,7 @@ impl Model {
         let offset = self.random.below(whole + 1) * 4096;
         let offset = self.mostly(offset, &[4, FOREVER & !4095]);
         must |= range_errors(address, length);
-        must |= if offset % 4096 != 0 { e(Error::Misaligned) } else { 0 };
+        must |= if !offset.is_multiple_of(4096) { e(Error::Misaligned) } else { 0 };
         must |= access_errors(access);
         if let Ok(id) = checked {
             must |= if self.w.cap(id).rights & access & 7 != access & 7 { e(Error::NoRight) } else { 0 };
@@ -311,9 +311,9 @@ impl Model {
         let length = self.mostly(pages * 4096, &[0, 5]);
         let (full, sweep) = self.room(a.table);
         let mut must = checked.err().unwrap_or(0) | full;
-        must |= if physical % 4096 != 0 || length % 4096 != 0 { e(Error::Misaligned) } else { 0 };
+        must |= if !physical.is_multiple_of(4096) || !length.is_multiple_of(4096) { e(Error::Misaligned) } else { 0 };
         must |= if length == 0 { e(Error::BadArgument) } else { 0 };
-        must |= if physical != good && physical % 4096 == 0 { e(Error::OutOfRange) } else { 0 };
+        must |= if physical != good && physical.is_multiple_of(4096) { e(Error::OutOfRange) } else { 0 };
         let may = payer.map_or(0, |p| self.tight(p, 1)) | if length == 5 || length == 0 { e(Error::OutOfRange) } else { 0 };
         let answer = self.ask(a, Op::DeviceMemory, h, [pool, physical, length, 0, 0]);
         self.learn_sweep(a, sweep);
@@ -423,7 +423,7 @@ impl Model {
 
 /// What stands against a range of user space.
 fn range_errors(address: u64, length: u64) -> Errors {
-    let mut why = if address % 4096 != 0 || length % 4096 != 0 { e(Error::Misaligned) } else { 0 };
+    let mut why = if !address.is_multiple_of(4096) || !length.is_multiple_of(4096) { e(Error::Misaligned) } else { 0 };
     why |= if length == 0 { e(Error::BadArgument) } else { 0 };
     why | if address == 0 || address.checked_add(length).is_none_or(|end| end > USER_END) { e(Error::OutOfRange) } else { 0 }
 }

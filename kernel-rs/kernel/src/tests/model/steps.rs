@@ -413,7 +413,7 @@ impl Model {
         }
         let part = match kind_of {
             Some(Kind::Memory) => {
-                must |= if argument % 4096 != 0 { e(Error::Misaligned) } else { 0 };
+                must |= if !argument.is_multiple_of(4096) { e(Error::Misaligned) } else { 0 };
                 must |= if argument == 0 || argument > 1 << 40 || flags > 1 { e(Error::BadArgument) } else { 0 };
                 must |= if flags == 1 && through & DMA == 0 { e(Error::NoRight) } else { 0 };
                 plain_memory(argument / 4096, flags == 1, false)
