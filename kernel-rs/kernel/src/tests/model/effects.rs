@@ -9,6 +9,8 @@ use abi::boot_info::USER_END;
 
 /// Vectors and inputs of the made-up machine.
 const GSIS: u64 = 24;
+/// Small pages of a large one.
+const LARGE: u64 = 512;
 
 impl Model {
     /// A capability that may be copied: there, its object alive, with the copy right.
@@ -210,37 +212,94 @@ impl Model {
         FIRST_PAGE + self.random.below(32) + 512 * self.random.below(3)
     }
 
-    pub fn map(&mut self, a: Actor) {
-        let (space_h, memory_h) = (self.pick(a.table, Kind::AddressSpace), self.pick(a.table, Kind::Memory));
-        let checked = self.w.need(a.table, memory_h, Kind::Memory, Rights::READ);
-        let target = self.w.need(a.table, space_h, Kind::AddressSpace, Rights::EDIT);
-        let mut must = checked.err().unwrap_or(0) | target.err().unwrap_or(0);
-        let (page, count) = (self.window(), 1 + self.random.below(4));
+    /// Arguments of a mapping: mostly good ones.
+    fn mapping(&mut self, a: Actor) -> [u64; 5] {
+        let memory = self.pick(a.table, Kind::Memory);
+        let known = self.w.need(a.table, memory, Kind::Memory, Rights::READ);
+        let whole = known.map_or(9, |id| self.pages_of(self.w.cap(id).object));
+        let (mut page, mut count) = (self.window(), 1 + self.random.below(4));
+        let mut offset = self.random.below(whole + 1) * 4096;
+        if whole >= LARGE && self.random.below(2) == 0 {
+            (page, count, offset) = (FIRST_PAGE + LARGE * self.random.below(3), LARGE, 0);
+        }
         let access = 1 + 2 * self.random.below(4);
         let access = self.mostly(access, &[0, 2, 9]);
         let address = self.mostly(page * 4096, &[0, page * 4096 + 8, USER_END, FOREVER & !4095]);
         let length = self.mostly(count * 4096, &[0, 100, 1 << 47, FOREVER & !4095]);
-        let whole = checked.map_or(9, |id| self.pages_of(self.w.cap(id).object));
-        let offset = self.random.below(whole + 1) * 4096;
         let offset = self.mostly(offset, &[4, FOREVER & !4095]);
-        must |= range_errors(address, length);
-        must |= if !offset.is_multiple_of(4096) { e(Error::Misaligned) } else { 0 };
+        [memory, offset, address, length, access]
+    }
+
+    /// What stands against a mapping, what may besides, and what it would be.
+    fn mapping_terms(
+        &self,
+        a: Actor,
+        space: Result<Object, Errors>,
+        [memory, offset, address, length, access]: [u64; 5],
+    ) -> (Errors, Errors, Vec<(u64, Page)>) {
+        let checked = self.w.need(a.table, memory, Kind::Memory, Rights::READ);
+        let mut must = checked.err().unwrap_or(0) | space.err().unwrap_or(0) | range_errors(address, length);
+        must |= if offset.is_multiple_of(4096) { 0 } else { e(Error::Misaligned) };
         must |= access_errors(access);
-        if let Ok(id) = checked {
-            must |= if self.w.cap(id).rights & access & 7 != access & 7 { e(Error::NoRight) } else { 0 };
-            must |= if offset.checked_add(length).is_none_or(|end| end > whole * 4096) { e(Error::OutOfRange) } else { 0 };
-        }
-        let space = target.map(|id| self.w.cap(id).object);
-        if must == 0 && self.w.pages.range((space.unwrap(), page)..(space.unwrap(), page + count)).next().is_some() {
-            must = e(Error::Overlap);
-        }
         let may = space.map_or(0, |s| self.tight(self.w.things[s].pool, 5));
-        let answer = self.ask(a, Op::Map, space_h, [memory_h, offset, address, length, access]);
+        let Ok(id) = checked else { return (must, may, vec![]) };
+        let (cap, whole) = (self.w.cap(id), self.pages_of(self.w.cap(id).object));
+        must |= if cap.rights & access & 7 != access & 7 { e(Error::NoRight) } else { 0 };
+        must |= if offset.checked_add(length).is_none_or(|end| end > whole * 4096) { e(Error::OutOfRange) } else { 0 };
+        if must != 0 {
+            return (must, may, vec![]);
+        }
+        let (page, space) = (address / 4096, space.unwrap());
+        let end = page + length / 4096;
+        if self.w.pages.range((space, page)..(space, end)).next().is_some() {
+            return (e(Error::Overlap), may, vec![]);
+        }
+        let one = |p| (p, Page { memory: cap.object, offset: offset / 4096 + p - page, access, most: cap.rights & 7 });
+        (0, may, (page..end).map(one).collect())
+    }
+
+    pub fn map(&mut self, a: Actor) {
+        let h = self.pick(a.table, Kind::AddressSpace);
+        let space = self.w.need(a.table, h, Kind::AddressSpace, Rights::EDIT).map(|id| self.w.cap(id).object);
+        let arguments = self.mapping(a);
+        let (must, may, pages) = self.mapping_terms(a, space, arguments);
+        let answer = self.ask(a, Op::Map, h, arguments);
         if self.judge(&answer, must, may) {
-            let cap = self.w.cap(checked.unwrap());
-            let (memory, most) = (cap.object, cap.rights & 7);
-            for n in 0..count {
-                self.w.pages.insert((space.unwrap(), page + n), Page { memory, offset: offset / 4096 + n, access, most });
+            self.w.pages.extend(pages.into_iter().map(|(p, page)| ((space.unwrap(), p), page)));
+        }
+        self.settle();
+    }
+
+    pub fn map_many(&mut self, a: Actor) {
+        let h = self.pick(a.table, Kind::AddressSpace);
+        let space = self.w.need(a.table, h, Kind::AddressSpace, Rights::EDIT).map(|id| self.w.cap(id).object);
+        let buffer = self.w.thread(a.thread).buffer.filter(|b| self.w.things[*b].alive);
+        let count = 1 + self.random.below(4);
+        let count = self.mostly(count, &[0, 129]);
+        let mut must = if buffer.is_none() { e(Error::BadState) } else { 0 };
+        must |= if (1..=128).contains(&count) { 0 } else { e(Error::BadArgument) };
+        must |= space.err().unwrap_or(0);
+        let mut records = vec![];
+        if let Some(b) = buffer.filter(|_| count < 16) {
+            for n in 0..count as usize {
+                let [memory, offset, address, length, access] = self.mapping(a);
+                let record = [memory & 0xffff_ffff, offset, address, length, access];
+                let words = [record[0] | access << 32, offset, address, length];
+                (0..4).for_each(|w| self.write(b, n * 4 + w, words[w]));
+                records.push(record);
+            }
+        }
+        let answer = self.ask(a, Op::MapMany, h, [count, 0, 0, 0, 0]);
+        if must != 0 {
+            self.judge(&answer, must, 0);
+            return self.settle();
+        }
+        let refused = if answer.status == 0 { count } else { answer.values[1] >> 8 };
+        for (n, record) in records.into_iter().enumerate().take(refused as usize + 1) {
+            let (must, may, pages) = self.mapping_terms(a, space, record);
+            let answer = if n as u64 == refused { answer } else { Answer { status: 0, ..answer } };
+            if self.judge(&answer, must, may) {
+                self.w.pages.extend(pages.into_iter().map(|(p, page)| ((space.unwrap(), p), page)));
             }
         }
         self.settle();
@@ -251,18 +310,19 @@ impl Model {
         let (page, count) = (self.window(), 1 + self.random.below(6));
         let address = self.mostly(page * 4096, &[0, page * 4096 + 8, USER_END]);
         let length = self.mostly(count * 4096, &[0, 100, FOREVER & !4095]);
-        let checked = self.w.need(a.table, h, Kind::AddressSpace, Rights::EDIT);
-        let must = checked.err().unwrap_or(0) | range_errors(address, length);
-        let expect = if must != 0 {
-            Expect::Fails(must)
-        } else {
-            let space = self.w.cap(checked.unwrap()).object;
+        let space = self.w.need(a.table, h, Kind::AddressSpace, Rights::EDIT).map(|id| self.w.cap(id).object);
+        let must = space.err().unwrap_or(0) | range_errors(address, length);
+        let may = space.map_or(0, |s| self.tight(self.w.things[s].pool, 2));
+        let answer = self.ask(a, Op::Unmap, h, [address, length, 0, 0, 0]);
+        if self.judge(&answer, must, may) {
+            let space = space.unwrap();
             let gone: Vec<_> = self.w.pages.range((space, page)..(space, page + count)).map(|(k, _)| *k).collect();
-            self.w.pages.retain(|k, _| !gone.contains(k));
-            Expect::Values([gone.len() as u64, 0, 0, 0])
-        };
-        self.expect(a, expect);
-        self.perform(a, Op::Unmap, h, [address, length, 0, 0, 0]);
+            assert_eq!(answer.values[0], gone.len() as u64, "pages unmapped");
+            gone.iter().for_each(|k| {
+                self.w.pages.remove(k);
+            });
+        }
+        self.settle();
     }
 
     pub fn protect(&mut self, a: Actor) {
@@ -277,23 +337,23 @@ impl Model {
         }
         let access = 1 + 2 * self.random.below(3);
         let access = self.mostly(access, &[7]);
-        let checked = self.w.need(a.table, h, Kind::AddressSpace, Rights::EDIT);
-        let mut must = checked.err().unwrap_or(0) | access_errors(access);
+        let space = self.w.need(a.table, h, Kind::AddressSpace, Rights::EDIT).map(|id| self.w.cap(id).object);
+        let mut must = space.err().unwrap_or(0) | access_errors(access);
         if must == 0 {
-            let space = self.w.cap(checked.unwrap()).object;
             for p in page..page + count {
-                must |= match self.w.pages.get(&(space, p)) {
+                must |= match self.w.pages.get(&(space.unwrap(), p)) {
                     None => e(Error::NotMapped),
                     Some(p) if p.most & access != access => e(Error::NoRight),
                     _ => 0,
                 };
             }
-            if must == 0 {
-                (page..page + count).for_each(|p| self.w.pages.get_mut(&(space, p)).unwrap().access = access);
-            }
         }
-        self.expect(a, if must == 0 { Expect::Values([0; 4]) } else { Expect::Fails(must) });
-        self.perform(a, Op::Protect, h, [page * 4096, count * 4096, access, 0, 0]);
+        let may = space.map_or(0, |s| self.tight(self.w.things[s].pool, 2));
+        let answer = self.ask(a, Op::Protect, h, [page * 4096, count * 4096, access, 0, 0]);
+        if self.judge(&answer, must, may) {
+            (page..page + count).for_each(|p| self.w.pages.get_mut(&(space.unwrap(), p)).unwrap().access = access);
+        }
+        self.settle();
     }
 
     pub fn device_memory(&mut self, a: Actor) {

@@ -35,6 +35,7 @@ pub fn weight(op: Op) -> u64 {
         Op::Revoke => 3,
         Op::Inspect => 3,
         Op::Map => 8,
+        Op::MapMany => 4,
         Op::Unmap | Op::Protect => 4,
         Op::MemorySize | Op::MemoryPhysical => 1,
         Op::DeviceMemory => 1,
@@ -183,7 +184,8 @@ impl Model {
                     }
                     _ => 0,
                 };
-                let flags = [0, 0, 0, 1, 2][self.random.below(5) as usize];
+                let flags = [0, 0, 0, 1, 2, 3][self.random.below(6) as usize];
+                let argument = if kind == 4 && self.random.below(20) == 0 { 512 * 4096 } else { argument };
                 let h = self.pick(table, Kind::Pool);
                 self.create(a, h, kind, argument, if kind == 4 { flags } else { 0 });
             }
@@ -239,6 +241,7 @@ impl Model {
                 self.inspect(a, h);
             }
             Op::Map => self.map(a),
+            Op::MapMany => self.map_many(a),
             Op::Unmap => self.unmap(a),
             Op::Protect => self.protect(a),
             Op::MemorySize => {
@@ -413,8 +416,10 @@ impl Model {
         }
         let part = match kind_of {
             Some(Kind::Memory) => {
-                must |= if !argument.is_multiple_of(4096) { e(Error::Misaligned) } else { 0 };
-                must |= if argument == 0 || argument > 1 << 40 || flags > 1 { e(Error::BadArgument) } else { 0 };
+                // Frames for large pages may not lie so.
+                let unit = if flags == 2 { 512 * 4096 } else { 4096 };
+                must |= if !argument.is_multiple_of(unit) { e(Error::Misaligned) } else { 0 };
+                must |= if argument == 0 || argument > 1 << 40 || flags > 2 { e(Error::BadArgument) } else { 0 };
                 must |= if flags == 1 && through & DMA == 0 { e(Error::NoRight) } else { 0 };
                 plain_memory(argument / 4096, flags == 1, false)
             }
@@ -434,7 +439,7 @@ impl Model {
             }
         };
         let cost = match kind_of {
-            Some(Kind::Memory) if must == 0 => argument / 4096 + if flags == 1 { 1000 } else { 0 },
+            Some(Kind::Memory) if must == 0 => argument / 4096 + if flags > 0 { 1000 } else { 0 },
             Some(Kind::Table) => argument.min(1 << 20) / 64,
             _ => 1,
         };
@@ -444,7 +449,7 @@ impl Model {
         let mut made = None;
         if self.judge(&answer, must, may) {
             let pool = self.w.cap(checked.unwrap()).object;
-            let rights = if kind_of == Some(Kind::Memory) && flags == 0 { ALL & !DMA } else { ALL };
+            let rights = if kind_of == Some(Kind::Memory) && flags != 1 { ALL & !DMA } else { ALL };
             let object = self.w.make(kind_of.unwrap(), pool, part);
             self.w.insert(a.table, answer.handle(), object, rights, 0, None);
             made = Some(answer.handle());

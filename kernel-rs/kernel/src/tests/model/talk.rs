@@ -43,7 +43,7 @@ impl Model {
         (tag, words)
     }
 
-    fn write(&mut self, buffer: Object, n: usize, word: u64) {
+    pub fn write(&mut self, buffer: Object, n: usize, word: u64) {
         let Part::Memory { frame: Some(frame), words, .. } = &mut self.w.things[buffer].part else { panic!("no buffer") };
         words[n] = word;
         self.c.kernel.frames.write_user_word(Frame(*frame), n * 8, word);
