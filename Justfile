@@ -90,6 +90,16 @@ verify *args: bootstrap
 bench *args: bootstrap
     @{{ orchestrate }} bench "$@"
 
+# draw who holds which capability in a running node: out/capabilities.svg
+[group('look')]
+capabilities *args: bootstrap
+    @{{ orchestrate }} capabilities "$@"
+
+# save what each CPU did last as a trace for ui.perfetto.dev
+[group('look')]
+trace *args: bootstrap
+    @{{ orchestrate }} trace "$@"
+
 # draw who calls whom and who holds what
 [group('look')]
 graph *args: bootstrap

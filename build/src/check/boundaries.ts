@@ -9,7 +9,7 @@ const layers: readonly (readonly string[])[] = [
   ['run.ts', 'testing.ts'],
   ['cli.ts'],
   ['commands'],
-  ['check', 'report', 'bench', 'steps'],
+  ['check', 'report', 'bench', 'steps', 'trace'],
   ['engine', 'qemu', 'image', 'manifest', 'config', 'keys'],
   ['toolchain'],
   ['errors.ts', 'log.ts', 'units.ts', 'near.ts', 'paths.ts'],

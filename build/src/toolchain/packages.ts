@@ -16,6 +16,7 @@ export const packageOf: Readonly<Record<string, string>> = {
   dot: 'graphviz',
   faketime: 'faketime',
   gcc: 'gcc',
+  gdb: 'gdb',
   git: 'git',
   mcopy: 'mtools',
   mdir: 'mtools',

@@ -193,8 +193,9 @@ operations! {
 
     /// Debug (dev profile only): writes a line to the kernel's console. At most 256 bytes.
     128 DebugLog on None, needs Rights::NONE; args ["address", "length_bytes"] returns [] errors ["OutOfRange"]
-    /// Debug (dev profile only): prints the caller's capability table on the console.
-    129 DebugDump on None, needs Rights::NONE; args [] returns [] errors []
+    /// Debug (dev profile only): prints the caller's capability table on the console (0), or every table, thread and pool
+    /// as lines of JSON (1).
+    129 DebugDump on None, needs Rights::NONE; args ["what: 0 or 1"] returns [] errors ["BadArgument"]
 }
 
 /// Operations from this number on exist in the dev profile only.

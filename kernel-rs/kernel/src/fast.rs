@@ -13,6 +13,7 @@ use crate::alarm::NEVER;
 use crate::objects::{Endpoint, Memory, Notification, Outgoing, ReplyRight, Server, Slot, Space, State, Table, Thread};
 use crate::schedule::Cpu;
 use abi::message::{MAX_WORDS, REGISTER_WORDS, Tag};
+use abi::op::Op;
 use abi::right::{Kind, Rights};
 use machine::memory::{Frame, Key, Mine, PageTable, Reader, Ref, RunKey, Running, UserWords};
 use machine::{Core, Local, MAX_CPUS, Maker, Outcome};
@@ -55,26 +56,49 @@ impl Core for Kernel {
 
     #[inline(always)]
     fn call(own: &mut Own, local: &Local, handle: u64, tag: u64) -> Outcome {
-        own.call(local, handle, tag).unwrap_or(Outcome::Declined)
+        let outcome = own.call(local, handle, tag).unwrap_or(Outcome::Declined);
+        traced(own, local, Op::Call, handle, outcome)
     }
 
     #[inline(always)]
     fn reply_receive(own: &mut Own, local: &Local, handle: u64, tag: u64) -> Outcome {
-        own.reply_receive(local, handle, tag).unwrap_or(Outcome::Declined)
+        let outcome = own.reply_receive(local, handle, tag).unwrap_or(Outcome::Declined);
+        traced(own, local, Op::ReplyReceive, handle, outcome)
     }
 
     #[inline(always)]
     fn signal(own: &mut Own, local: &Local, handle: u64, bits: u64) -> Outcome {
-        own.signal(local, handle, bits).unwrap_or(Outcome::Declined)
+        let outcome = own.signal(local, handle, bits).unwrap_or(Outcome::Declined);
+        traced(own, local, Op::Signal, handle, outcome)
     }
 
     #[inline(always)]
     fn wait(own: &mut Own, local: &Local, handle: u64, timeout_ns: u64) -> Outcome {
-        own.wait(local, handle, timeout_ns).unwrap_or(Outcome::Declined)
+        let outcome = own.wait(local, handle, timeout_ns).unwrap_or(Outcome::Declined);
+        traced(own, local, Op::Wait, handle, outcome)
+    }
+}
+
+/// Writes down what was done, in kernels with debug facilities.
+#[inline(always)]
+fn traced(own: &mut Own, local: &Local, op: Op, handle: u64, outcome: Outcome) -> Outcome {
+    #[cfg(feature = "debug")]
+    return crate::trace::local(own, local, op, handle, outcome);
+    #[cfg(not(feature = "debug"))]
+    {
+        let _ = (own, local, op, handle);
+        outcome
     }
 }
 
 impl Own {
+    /// Name and reference of the thread that runs.
+    #[cfg(feature = "debug")]
+    pub fn runs(&mut self, local: &Local) -> ([u8; 8], Option<Ref<Thread>>) {
+        let Some(running) = self.threads.running(local) else { return ([0; 8], None) };
+        (self.threads.see(running).name, self.cpu.get_mut(local).current)
+    }
+
     /// What a handle of the running thread names, if it is of that kind and has the right.
     #[inline(always)]
     fn slot<'a>(&self, local: &'a Local, handle: u64, kind: Kind, right: Rights) -> Option<(Running<'a, Thread>, &'a Slot)> {
@@ -276,7 +300,6 @@ fn set_result(t: &mut Thread, value: u64) {
 impl Kernel {
     /// True if the call was done in local mode; the registers are then those to go on with.
     pub(crate) fn enter_local(&mut self, cpu: usize, r: &mut machine::registers::Registers) -> bool {
-        use abi::op::Op;
         let Some(mut own) = self.own[cpu].take().or_else(|| Some(self.own(&machine::maker(cpu)))) else { return false };
         let local = machine::local(self, cpu);
         if let Some(running) = own.threads.running(&local) {

@@ -9,16 +9,22 @@
 mod alarm;
 pub mod config;
 mod destroy;
+#[cfg(feature = "debug")]
+mod dump;
 mod fast;
 mod fault;
 mod invoke;
 mod ipc;
 mod objects;
 mod queue;
+#[cfg(feature = "debug")]
+mod refusal;
 mod root;
 mod schedule;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "debug")]
+mod trace;
 mod tree;
 
 use abi::error::Error;
@@ -150,6 +156,11 @@ impl Kernel {
     #[inline(never)]
     fn enter_long(&mut self, cpu: usize, from_user: bool, event: Event, registers: &mut Registers) -> Next {
         self.here = cpu;
+        #[cfg(feature = "debug")]
+        {
+            self.trace_event(cpu, event, registers.rax, registers.rdi);
+            self.dump_if_wanted();
+        }
         let mut running = None;
         if from_user
             && let Some(current) = self.cpus[cpu].current
@@ -180,11 +191,18 @@ impl Kernel {
                 return Next::User;
             }
         }
-        self.leave(cpu, registers)
+        let next = self.leave(cpu, registers);
+        #[cfg(feature = "debug")]
+        self.trace_run(cpu);
+        next
     }
 
     fn system_call(&mut self, cpu: usize, thread: Ref<Thread>) {
         let outcome = self.invoke(cpu, thread);
+        #[cfg(feature = "debug")]
+        if let Err(failure) = outcome {
+            self.log_refusal(thread, failure);
+        }
         let Some(t) = self.threads.get_mut(thread) else { return };
         let r = &mut t.registers;
         debug_assert_eq!(r.vector, SYSCALL);

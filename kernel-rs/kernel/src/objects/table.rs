@@ -494,23 +494,31 @@ impl Kernel {
         Ok(Flow::Done([slot.kind as u64, slot.rights as u64, slot.badge, 0]))
     }
 
-    /// `Op::DebugDump`.
+    /// Every slot of a table that is not empty: its handle, itself, and the place of what it was derived from.
     #[cfg(feature = "debug")]
-    pub(crate) fn debug_dump(&mut self, call: &Call) -> Done {
-        for index in 1..self.get(call.table)?.len() {
-            let slot = *self.get(call.table)?.slots.get(index).ok_or(Error::BadHandle)?;
-            if slot.kind != Kind::Null {
-                let gone = if self.is_alive(&slot) { "" } else { " (gone)" };
-                let handle = Handle::new(index, slot.generation as u32);
-                machine::print(format_args!(
-                    "kernel: {handle:?} {:?} {:?} badge {:#x}{gone}",
-                    slot.kind,
-                    slot.rights(),
-                    slot.badge
-                ));
+    pub(crate) fn slots_of(&self, table: Ref<Table>) -> impl Iterator<Item = (Handle, Slot, Option<(Ref<Table>, u32)>)> + '_ {
+        let slots = self.get(table).ok().map(|t| &t.slots);
+        let all = slots.into_iter().flat_map(|slots| (1..slots.len()).filter_map(|n| Some((n, *slots.get(n)?))));
+        all.filter(|(_, slot)| slot.kind != Kind::Null)
+            .map(move |(n, slot)| (Handle::new(n, slot.generation as u32), slot, self.parent_of(Place::new(table, n))))
+    }
+
+    /// Back over the siblings: the first of them has the parent before it.
+    #[cfg(feature = "debug")]
+    fn parent_of(&self, place: Place) -> Option<(Ref<Table>, u32)> {
+        let slot = |place: Place| {
+            let table = self.tables.at(place.table())?;
+            Some((table, *self.tables.get(table)?.slots.get(place.index())?))
+        };
+        let mut at = place;
+        loop {
+            let before = slot(at)?.1.previous;
+            let (table, found) = slot(before)?;
+            if found.first_child == at {
+                return Some((table, before.index()));
             }
+            at = before;
         }
-        Ok(Flow::NOTHING)
     }
 }
 

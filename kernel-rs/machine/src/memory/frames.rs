@@ -184,6 +184,11 @@ impl Frames {
         self.view
     }
 
+    /// All frames that there are, RAM or not: numbers below this one.
+    pub fn count(&self) -> u32 {
+        self.view.count
+    }
+
     /// Frames that can still be taken.
     pub fn free(&self) -> u32 {
         self.free

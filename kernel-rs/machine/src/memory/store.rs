@@ -71,6 +71,11 @@ pub struct RawRef {
 
 impl RawRef {
     pub const NOTHING: RawRef = RawRef { at: 0, id: 0 };
+
+    /// As [`Ref::id`]; 0 = nothing is named.
+    pub fn id(self) -> u64 {
+        self.id
+    }
 }
 
 /// The slabs of one type that one payer pays for.
@@ -304,8 +309,13 @@ impl<T> Store<T> {
 
     /// Some object of this payer, if there is one.
     pub fn any(&self, slabs: &Slabs) -> Option<Ref<T>> {
-        let frame = if slabs.full != 0 { slabs.full } else { slabs.partial };
-        (0..Self::CELLS).find_map(|index| {
+        self.in_frame(if slabs.full != 0 { slabs.full } else { slabs.partial }).next()
+    }
+
+    /// The objects in a frame, if it is one of this store's slabs.
+    pub fn in_frame(&self, frame: u32) -> impl Iterator<Item = Ref<T>> + '_ {
+        let cells = if self.view.has_tag(frame, self.tag) { Self::CELLS } else { 0 };
+        (0..cells).filter_map(move |index| {
             let cell = self.cell(frame, index)?;
             // SAFETY: 1. `cell` checked the place; 2. `id` is valid in every slab.
             let id = NonZeroU64::new(unsafe { (*cell).id })?;
