@@ -105,7 +105,13 @@ impl Kernel {
             _ => {
                 let Some(tables) = self.count_tables(thread, request)? else { return Ok(false) };
                 work = BEGIN_WORK;
-                self.begin_map(request, tables)?
+                let record = self.begin_map(request, tables)?;
+                if tables > 0 {
+                    // Clearing the tables is work enough for a step of its own.
+                    self.get_mut(thread)?.making = Some(Making::Mapping(record));
+                    return Ok(false);
+                }
+                record
             }
         };
         let outcome = self.fill_mapping(record, work);

@@ -12,8 +12,8 @@ use abi::right::{Kind, Rights};
 use machine::memory::{Array, Frames, RawRef, Ref};
 
 /// Slots emptied in one step of a long operation, and slots looked at.
-const STEP: u32 = 8;
-const LOOK_STEP: u32 = 48;
+const STEP: u32 = 6;
+const LOOK_STEP: u32 = 32;
 
 /// A slot's place: its table's place and its index, in one number; 0 = none. The table's place fits: RAM ends below
 /// 2^44 bytes, and a place counts in units of 8.

@@ -13,6 +13,7 @@ mod model;
 mod notifications;
 mod pools;
 mod schedule;
+mod steps;
 mod tables;
 mod threads;
 mod vector;

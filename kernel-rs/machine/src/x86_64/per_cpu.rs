@@ -199,7 +199,7 @@ fn answer_request() {
 /// Asks every other CPU that has `root` loaded, and waits. Under the kernel lock, so nobody loads it meanwhile.
 fn ask_others(root: u64, request: u32) {
     let me = this().index.load(Relaxed);
-    let others = || CPUS.iter().enumerate().filter(|(n, c)| *n != me && c.online.load(Relaxed));
+    let others = || running_cpus().iter().enumerate().filter(|(n, c)| *n != me && c.online.load(Relaxed));
     let mut asked = 0u64;
     for (n, other) in others() {
         if other.root.load(Relaxed) == root {

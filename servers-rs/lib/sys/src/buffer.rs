@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! A thread's message buffer: words 4 and up, and the handles that travel.
 
+use crate::{Memory, PAGE_BYTES, Rights};
 use abi::handle::Handle;
 use abi::message::{Buffer, MAX_CAPS, MAX_WORDS};
 
@@ -30,6 +31,20 @@ impl MessageBuffer {
         if n < MAX_WORDS {
             // SAFETY: as in `word`.
             unsafe { (&raw mut (*self.0).words[n]).write_volatile(word) }
+        }
+    }
+
+    /// Sets record `n` for the next [`crate::AddressSpace::map_many`]; nothing beyond the page. Words of a message that
+    /// stand there are overwritten.
+    pub fn set_mapping(&mut self, n: usize, memory: Memory, offset_bytes: u64, address: u64, length_bytes: u64, access: Rights) {
+        const WORDS: usize = 4;
+        if n >= PAGE_BYTES as usize / 8 / WORDS {
+            return;
+        }
+        let what = u64::from(memory.0.0) | u64::from(access.0) << 32;
+        for (i, word) in [what, offset_bytes, address, length_bytes].into_iter().enumerate() {
+            // SAFETY: 1. `new` promised a mapped page. 2. The record is within it. 3. Volatile, since the kernel reads it.
+            unsafe { (self.0 as *mut u64).add(n * WORDS + i).write_volatile(word) }
         }
     }
 

@@ -193,6 +193,10 @@ impl Pool {
     pub fn create_memory(self, length_bytes: u64) -> Result<Memory> {
         self.create(Kind::Memory, length_bytes, 0).map(Memory)
     }
+    /// Zeroed memory of pages of 2 MiB; `NoQuota` also if the free frames do not lie so.
+    pub fn create_large_memory(self, length_bytes: u64) -> Result<Memory> {
+        self.create(Kind::Memory, length_bytes, 2).map(Memory)
+    }
     /// Zeroed, physically contiguous memory with the DMA right.
     pub fn create_dma_memory(self, length_bytes: u64) -> Result<Memory> {
         self.create(Kind::Memory, length_bytes, 1).map(Memory)
@@ -247,6 +251,11 @@ impl AddressSpace {
     pub fn map(self, memory: Memory, offset_bytes: u64, address: u64, length_bytes: u64, access: Rights) -> Result<()> {
         let a = [u64::from(memory.0.0), offset_bytes, address, length_bytes, u64::from(access.0)];
         invoke(Op::Map, self.0, a).map(drop)
+    }
+    /// Maps what the first records of the message buffer say ([`crate::MessageBuffer::set_mapping`]), 128 at most. Those
+    /// before a record that is refused stay mapped.
+    pub fn map_many(self, records: u64) -> Result<()> {
+        invoke(Op::MapMany, self.0, [records, 0, 0, 0, 0]).map(drop)
     }
     /// # Safety
     /// If this is the caller's own space: no Rust reference points into the range.
