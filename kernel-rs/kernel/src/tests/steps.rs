@@ -142,7 +142,9 @@ fn a_mapping_cut_in_two_is_paid_or_refused_with_nothing_unmapped() {
     }
     let left = w.root(Op::PoolUsage, pool, &[]);
     let rest = left.values[0] - left.values[1];
-    (0..rest).for_each(|_| drop(w.root(Op::Create, pool, &[Kind::Memory as u64, 4096])));
+    for _ in 0..rest {
+        w.root(Op::Create, pool, &[Kind::Memory as u64, 4096]);
+    }
     let answer = w.root(Op::Unmap, space, &[AT + 4096 * 3, 4096]);
     if answer.status != 0 {
         answer.fails(Error::NoQuota);
