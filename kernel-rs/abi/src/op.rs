@@ -196,6 +196,9 @@ operations! {
     /// Debug (dev profile only): prints the caller's capability table on the console (0), or every table, thread and pool
     /// as lines of JSON (1).
     129 DebugDump on None, needs Rights::NONE; args ["what: 0 or 1"] returns [] errors ["BadArgument"]
+    /// Debug (dev profile only): makes the kernel fail, so that tests see how it ends: 0 overflows its stack, 1 touches
+    /// what is not mapped, 2 faults without a stack, 3 executes an undefined instruction, 4 panics. Does not return.
+    140 DebugFail on Some(Kind::Power), needs Rights::WRITE; args ["how"] returns [] errors []
 }
 
 /// Operations from this number on exist in the dev profile only.

@@ -188,8 +188,10 @@ impl Kernel {
             Op::DebugLog => self.debug_log(call),
             #[cfg(feature = "debug")]
             Op::DebugDump => self.debug_dump(call),
+            #[cfg(feature = "debug")]
+            Op::DebugFail => self.debug_fail(call),
             #[cfg(not(feature = "debug"))]
-            Op::DebugLog | Op::DebugDump => Err(Error::UnknownOperation.into()),
+            Op::DebugLog | Op::DebugDump | Op::DebugFail => Err(Error::UnknownOperation.into()),
         }
     }
 }

@@ -57,3 +57,13 @@ pub enum Next {
     /// Wait for an interrupt.
     Idle,
 }
+
+/// A way to end on purpose, for tests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failing {
+    StackOverflow,
+    PageFault,
+    DoubleFault,
+    Undefined,
+    Panic,
+}

@@ -79,4 +79,14 @@ impl Kernel {
         });
         Err(Error::Unsupported.into())
     }
+
+    /// `Op::DebugFail`.
+    #[cfg(feature = "debug")]
+    pub(crate) fn debug_fail(&mut self, call: &Call) -> Done {
+        use machine::Failing::*;
+        self.capability(call.table, call.handle, Kind::Power, Rights::WRITE)?;
+        let how = [StackOverflow, PageFault, DoubleFault, Undefined, Panic];
+        let how = usize::try_from(call.arguments[0]).ok().and_then(|n| how.get(n)).ok_or(at(Error::BadArgument, 0))?;
+        machine::fail(*how)
+    }
 }

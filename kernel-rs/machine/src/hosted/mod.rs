@@ -218,3 +218,8 @@ pub enum Power {
 pub fn power(action: Power) {
     fake(|m| m.power = Some(action));
 }
+
+/// Ends the test.
+pub fn fail(how: crate::Failing) -> ! {
+    panic!("asked to fail: {how:?}");
+}

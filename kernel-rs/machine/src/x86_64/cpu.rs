@@ -141,6 +141,7 @@ pub fn protect() {
         }
         asm!("mov cr4, {}", in(reg) cr4, options(nostack));
     }
+    super::machine_check::init();
     super::user_state::init();
 }
 

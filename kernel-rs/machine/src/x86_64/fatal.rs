@@ -127,12 +127,14 @@ pub fn panic(info: &core::panic::PanicInfo) -> ! {
     last_line("panic", info.message(), 0)
 }
 
-fn name(vector: u64) -> &'static str {
+/// What an exception is, for a program and for a person.
+fn name(vector: u64, address: u64) -> (&'static str, &'static str) {
     match vector {
-        2 => "non-maskable interrupt",
-        8 => "double fault",
-        18 => "machine check",
-        _ => abi::fault::Cause::from_vector(vector as u8).map_or("unexpected exception", |c| c.name()),
+        2 => ("nmi", "non-maskable interrupt"),
+        8 if kernel_space::overflowed(address).is_some() => ("stack-overflow", "the kernel's stack overflowed"),
+        8 => ("double-fault", "double fault"),
+        18 => ("machine-check", "machine check"),
+        _ => ("exception", abi::fault::Cause::from_vector(vector as u8).map_or("unexpected exception", |c| c.name())),
     }
 }
 
@@ -143,13 +145,9 @@ pub fn exception(frame: &Registers) -> ! {
     }
     stop_others();
     let r = frame;
-    print_urgent(format_args!(
-        "kernel: {} at {:#x}, error {:#x}, address {:#x}",
-        name(r.vector),
-        r.rip,
-        r.error,
-        super::cpu::read_cr2()
-    ));
+    let address = super::cpu::read_cr2();
+    let (cause, name) = name(r.vector, address);
+    print_urgent(format_args!("kernel: {} at {:#x}, error {:#x}, address {:#x}", name, r.rip, r.error, address));
     print_urgent(format_args!("kernel:   rax {:016x} rbx {:016x} rcx {:016x} rdx {:016x}", r.rax, r.rbx, r.rcx, r.rdx));
     print_urgent(format_args!("kernel:   rsi {:016x} rdi {:016x} rbp {:016x} rsp {:016x}", r.rsi, r.rdi, r.rbp, r.rsp));
     print_urgent(format_args!("kernel:   r8  {:016x} r9  {:016x} r10 {:016x} r11 {:016x}", r.r8, r.r9, r.r10, r.r11));
@@ -158,5 +156,8 @@ pub fn exception(frame: &Registers) -> ! {
     if r.cs & 3 == 0 {
         print_trace(Some(r.rip), r.rbp);
     }
-    last_line("exception", name(r.vector), r.rip)
+    match if r.vector == 18 { super::machine_check::report() } else { None } {
+        Some((bank, status)) => last_line(cause, format_args!("{name}, bank {bank}, status {status:#x}"), r.rip),
+        None => last_line(cause, name, r.rip),
+    }
 }

@@ -180,6 +180,14 @@ pub fn make_stacks(cpu: usize) -> Stacks {
     }
 }
 
+/// The CPU whose stack ends above an address that no stack has.
+pub fn overflowed(address: u64) -> Option<u64> {
+    let at = address.checked_sub(STACKS)?;
+    let (stack, offset) = (at / STACK_STRIDE, at % STACK_STRIDE);
+    let bytes = if stack % 4 == 0 { MAIN_STACK_BYTES } else { EXCEPTION_STACK_BYTES };
+    (stack / 4 < crate::MAX_CPUS as u64 && offset < STACK_STRIDE - bytes).then_some(stack / 4)
+}
+
 /// Maps one low page to itself, for a CPU that turns paging on there; and takes it away again.
 pub fn map_identity(physical: u64) {
     map(physical, physical, PAGE, 0);

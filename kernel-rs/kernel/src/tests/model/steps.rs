@@ -47,7 +47,7 @@ pub fn weight(op: Op) -> u64 {
         Op::InterruptGsi | Op::InterruptMsi => 1,
         Op::InterruptBind | Op::InterruptAcknowledge => 1,
         Op::PortNarrow | Op::PortIn | Op::PortOut => 1,
-        Op::PowerControl | Op::DebugLog | Op::DebugDump => 1,
+        Op::PowerControl | Op::DebugLog | Op::DebugDump | Op::DebugFail => 1,
         #[allow(unreachable_patterns)]
         _ => 0,
     }
@@ -328,7 +328,7 @@ impl Model {
                 self.expect(a, Expect::Fails(why));
                 self.perform(a, op, h, [action, 0, 0, 0, 0]);
             }
-            Op::DebugLog | Op::DebugDump if cfg!(not(feature = "debug")) => {
+            Op::DebugLog | Op::DebugDump | Op::DebugFail if cfg!(not(feature = "debug")) => {
                 self.expect(a, Expect::Fails(e(Error::UnknownOperation)));
                 self.perform(a, op, 0, [0; 5]);
             }
