@@ -19,6 +19,7 @@ const COUNT_STEP: u64 = 32;
 const WORK: u32 = STEP as u32;
 const LARGE_WORK: u32 = 16;
 const RECORD_WORK: u32 = 12;
+const TABLE_WORK: u32 = 8;
 const BEGIN_WORK: u32 = WORK - 4;
 
 /// A mapping that was asked for and whose numbers are right.
@@ -229,7 +230,7 @@ impl Kernel {
             }
             let m = self.get_mut(record)?;
             (m.filled, m.tables) = (m.filled + pages, m.tables.saturating_add_signed(-tables));
-            work += if run.is_some() { LARGE_WORK } else { pages };
+            work += if run.is_some() { LARGE_WORK } else { pages } + TABLE_WORK * tables.max(0) as u32;
         }
         Ok(self.mappings.get(record).is_none_or(|m| m.filled == m.is.pages && m.tables == 0))
     }

@@ -15,7 +15,7 @@ use machine::memory::{Array, FRAME_BYTES, Frame, RUN_FRAMES, Ref};
 const PAGE: u64 = FRAME_BYTES as u64;
 
 /// Pages cleared in one step, and in the one that begins a memory object.
-pub const CLEAR_STEP: u32 = 6;
+pub const CLEAR_STEP: u32 = 5;
 pub const CLEAR_FIRST: u32 = 3;
 /// Frames taken or given in one step.
 const FRAMES_STEP: u32 = 40;

@@ -12,7 +12,7 @@ use abi::right::{Kind, Rights};
 use machine::memory::{Array, Frames, RawRef, Ref};
 
 /// Slots emptied in one step of a long operation, and slots looked at.
-const STEP: u32 = 6;
+const STEP: u32 = 5;
 const LOOK_STEP: u32 = 32;
 
 /// A slot's place: its table's place and its index, in one number; 0 = none. The table's place fits: RAM ends below

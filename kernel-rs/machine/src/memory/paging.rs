@@ -30,9 +30,9 @@ const PAGE: u64 = FRAME_BYTES as u64;
 pub const LARGE_PAGE: u64 = PAGE * RUN_FRAMES as u64;
 
 /// Entries looked at in one call, and so pages that are unmapped between two flushes.
-pub const STEP: usize = 32;
+pub const STEP: usize = 28;
 /// Entries looked at in one step of giving back tables.
-const DESTROY_STEP: usize = 256;
+const DESTROY_STEP: usize = 192;
 
 /// What user code may do with a page. Reading is always part of it. Writing and executing exclude each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

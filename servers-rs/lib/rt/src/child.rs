@@ -97,6 +97,18 @@ impl Child {
         self.space.map(memory, offset_bytes, address, length_bytes, access)
     }
 
+    /// Takes pages away from the child; how many it were.
+    pub fn unmap(&self, address: u64, length_bytes: u64) -> Result<u64> {
+        // SAFETY: it is the child's space, not this program's.
+        unsafe { self.space.unmap(address, length_bytes) }
+    }
+
+    /// Changes what the child may do with pages.
+    pub fn protect(&self, address: u64, length_bytes: u64, access: Rights) -> Result<()> {
+        // SAFETY: it is the child's space, not this program's.
+        unsafe { self.space.protect(address, length_bytes, access) }
+    }
+
     /// Keeps its first thread on one CPU from now on.
     pub fn pin(&self, priority: u8, cpu: u64) -> Result<()> {
         self.thread.schedule(u64::from(priority), 0, 0, cpu)

@@ -398,6 +398,10 @@ impl Power {
     pub fn off(self) -> Error {
         self.control(1)
     }
+    /// Debug: makes the kernel fail in that way, in the dev profile. Returns only if it did not.
+    pub fn fail(self, how: u64) -> Result<()> {
+        invoke(Op::DebugFail, self.0, [how, 0, 0, 0, 0]).map(drop)
+    }
     fn control(self, action: u64) -> Error {
         invoke(Op::PowerControl, self.0, [action, 0, 0, 0, 0]).err().unwrap_or(Error::Unsupported)
     }
