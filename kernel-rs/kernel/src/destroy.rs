@@ -126,6 +126,7 @@ impl Kernel {
         let Some(t) = self.threads.get(thread) else { return true };
         let (pool, notification) = (t.pool, t.notification);
         self.end_wait(thread);
+        self.threads.set_home(thread, None);
         if let Some(other) = self.running_on(thread).filter(|c| *c != cpu) {
             // It runs there until that CPU enters the kernel.
             machine::kick(other);

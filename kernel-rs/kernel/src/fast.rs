@@ -3,19 +3,20 @@
 //! CPU's lock alone. A message goes straight from one thread's registers to the other's.
 //!
 //! Everything here does what `ipc`, `notification` and `schedule` do, less of it; a test compares the two. Checks come
-//! first and change nothing: `None` leaves the call to the long way. What is not at home on this CPU is not found.
+//! first and change nothing: `None` leaves the call to the long way. What is not at home on this CPU is not found: who
+//! was stopped, waits with a timeout, or may not run here, and endpoints in which senders wait, are at home nowhere.
 //!
 //! No time is charged here: the payer stays the same, so the charge at the next change of payer, or at the timer, finds
 //! the whole of it.
 
 use crate::Kernel;
 use crate::alarm::NEVER;
-use crate::objects::{Endpoint, Memory, Notification, Outgoing, ReplyRight, Server, Slot, Space, State, Table, Thread};
+use crate::objects::{Endpoint, Memory, Notification, Outgoing, ReplyRight, Slot, Space, State, Table, Thread};
 use crate::schedule::Cpu;
 use abi::message::{MAX_WORDS, REGISTER_WORDS, Tag};
 use abi::op::Op;
 use abi::right::{Kind, Rights};
-use machine::memory::{Frame, Key, Mine, PageTable, Reader, Ref, RunKey, Running, UserWords};
+use machine::memory::{Key, Mine, PageTable, Reader, Ref, RunKey, Running, UserWords};
 use machine::{Core, Local, MAX_CPUS, Maker, Outcome};
 
 /// Reply rights made on a CPU have its number in their low bits, those made with all locks held `FIRST_REPLY`.
@@ -55,25 +56,25 @@ impl Core for Kernel {
     }
 
     #[inline(always)]
-    fn call(own: &mut Own, local: &Local, handle: u64, tag: u64) -> Outcome {
+    fn call<'a>(own: &mut Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a> {
         let outcome = own.call(local, handle, tag).unwrap_or(Outcome::Declined);
         traced(own, local, Op::Call, handle, outcome)
     }
 
     #[inline(always)]
-    fn reply_receive(own: &mut Own, local: &Local, handle: u64, tag: u64) -> Outcome {
-        let outcome = own.reply_receive(local, handle, tag).unwrap_or(Outcome::Declined);
+    fn reply_receive<'a>(own: &mut Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a> {
+        let outcome = own.reply_receive::<false>(local, handle, tag).unwrap_or(Outcome::Declined);
         traced(own, local, Op::ReplyReceive, handle, outcome)
     }
 
     #[inline(always)]
-    fn signal(own: &mut Own, local: &Local, handle: u64, bits: u64) -> Outcome {
+    fn signal<'a>(own: &mut Own, local: &'a Local, handle: u64, bits: u64) -> Outcome<'a> {
         let outcome = own.signal(local, handle, bits).unwrap_or(Outcome::Declined);
         traced(own, local, Op::Signal, handle, outcome)
     }
 
     #[inline(always)]
-    fn wait(own: &mut Own, local: &Local, handle: u64, timeout_ns: u64) -> Outcome {
+    fn wait<'a>(own: &mut Own, local: &'a Local, handle: u64, timeout_ns: u64) -> Outcome<'a> {
         let outcome = own.wait(local, handle, timeout_ns).unwrap_or(Outcome::Declined);
         traced(own, local, Op::Wait, handle, outcome)
     }
@@ -81,7 +82,7 @@ impl Core for Kernel {
 
 /// Writes down what was done, in kernels with debug facilities.
 #[inline(always)]
-fn traced(own: &mut Own, local: &Local, op: Op, handle: u64, outcome: Outcome) -> Outcome {
+fn traced<'a>(own: &mut Own, local: &Local, op: Op, handle: u64, outcome: Outcome<'a>) -> Outcome<'a> {
     #[cfg(feature = "debug")]
     return crate::trace::local(own, local, op, handle, outcome);
     #[cfg(not(feature = "debug"))]
@@ -94,45 +95,65 @@ fn traced(own: &mut Own, local: &Local, op: Op, handle: u64, outcome: Outcome) -
 impl Own {
     /// Name and reference of the thread that runs.
     #[cfg(feature = "debug")]
-    pub fn runs(&mut self, local: &Local) -> ([u8; 8], Option<Ref<Thread>>) {
+    pub fn runs(&self, local: &Local) -> ([u8; 8], Option<Ref<Thread>>) {
         let Some(running) = self.threads.running(local) else { return ([0; 8], None) };
-        (self.threads.see(running).name, self.cpu.get_mut(local).current)
+        (self.threads.see(running).name, Some(running.name()))
     }
 
     /// What a handle of the running thread names, if it is of that kind and has the right.
     #[inline(always)]
-    fn slot<'a>(&self, local: &'a Local, handle: u64, kind: Kind, right: Rights) -> Option<(Running<'a, Thread>, &'a Slot)> {
+    fn slot<'a>(&mut self, local: &'a Local, handle: u64, kind: Kind, right: Rights) -> Option<(Running<'a, Thread>, &'a Slot)> {
         let running = self.threads.running(local)?;
         let t = self.threads.see(running);
-        if !t.is_running() {
-            return None;
-        }
-        let slot = self.tables.get(local, t.table?)?.present(handle)?;
+        let table = match t.to_table.get(local) {
+            Some(table) => table,
+            None => Self::find_table(&self.tables, local, self.threads.see_mut(running))?,
+        };
+        let slot = table.present(handle)?;
         (slot.kind == kind && slot.rights().contains(right)).then_some((running, slot))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_table<'a>(tables: &Reader<Table>, local: &'a Local, t: &mut Thread) -> Option<&'a Table> {
+        t.to_table = tables.shortcut(local, t.table?)?;
+        t.to_table.get(local)
     }
 
     /// The page tables in which a thread runs.
     #[inline(always)]
-    fn page_table<'a>(spaces: &Reader<Space>, local: &'a Local, t: &Thread) -> Option<&'a PageTable> {
-        spaces.get(local, t.space?).filter(|s| !s.dying)?.table.as_ref()
+    fn page_table<'a>(spaces: &Reader<Space>, local: &'a Local, t: &mut Thread) -> Option<&'a PageTable> {
+        let space = match t.to_space.get(local) {
+            Some(space) => space,
+            None => Self::find_space(spaces, local, t)?,
+        };
+        if space.dying { None } else { space.table.as_ref() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_space<'a>(spaces: &Reader<Space>, local: &'a Local, t: &mut Thread) -> Option<&'a Space> {
+        t.to_space = spaces.shortcut(local, t.space?)?;
+        t.to_space.get(local)
+    }
+
+    /// Copies the words beyond the fourth from one buffer to the other; `None` if one is missing.
+    #[inline(never)]
+    fn copy_words(
+        memories: &Reader<Memory>,
+        words: &UserWords,
+        local: &Local,
+        tag: u64,
+        from: &Thread,
+        to: &Thread,
+    ) -> Option<()> {
+        let frame = |t: &Thread| memories.get(local, t.buffer?).filter(|m| m.pages > 0).map(|_| t.buffer_frame);
+        words.copy(local, frame(from)?, frame(to)?, REGISTER_WORDS, Tag(tag).words());
+        Some(())
     }
 
     #[inline(always)]
-    fn buffer(memories: &Reader<Memory>, local: &Local, t: &Thread) -> Option<Frame> {
-        memories.get(local, t.buffer?)?.frame(0)
-    }
-
-    /// The buffers through which the words beyond the fourth travel, if there are any; `None` if one is missing.
-    #[inline(always)]
-    fn buffers(memories: &Reader<Memory>, local: &Local, tag: u64, from: &Thread, to: &Thread) -> Option<Option<(Frame, Frame)>> {
-        if Tag(tag).words() <= REGISTER_WORDS {
-            return Some(None);
-        }
-        Some(Some((Self::buffer(memories, local, from)?, Self::buffer(memories, local, to)?)))
-    }
-
-    #[inline(always)]
-    fn call(&mut self, local: &Local, handle: u64, tag: u64) -> Option<Outcome> {
+    fn call<'a>(&mut self, local: &'a Local, handle: u64, tag: u64) -> Option<Outcome<'a>> {
         // A tag's low half: a word count, no capabilities, nothing invalid.
         if tag as u32 > MAX_WORDS as u32 {
             return None;
@@ -141,50 +162,53 @@ impl Own {
         let badge = slot.badge;
         let e = self.endpoints.get_mut(local, Ref::from_raw(slot.object)?)?;
         let server = e.receivers.front()?;
-        let (c, mut s, next) = self.threads.with(local, running, server, |s| s.next)?;
+        let (c, mut s) = self.threads.with(local, running, server)?;
         let cpu = self.cpu.get_mut(local);
         let priority = c.effective_priority();
-        if cpu.top >= priority as i16 || s.alarm.deadline_ns != NEVER {
+        if cpu.top >= priority as i16 {
             return None;
         }
-        let table = Self::page_table(&self.spaces, local, &s)?;
-        let buffers = Self::buffers(&self.memories, local, tag, c, &s)?;
+        let table = Self::page_table(&self.spaces, local, &mut s)?;
+        let caller = running.name();
+        if tag as u32 > REGISTER_WORDS as u32 {
+            Self::copy_words(&self.memories, &self.words, local, tag, c, &s)?;
+        }
         // All is well.
-        let caller = cpu.current?;
         self.last_reply += REPLY_STEP;
         let number = self.last_reply;
-        (c.state, c.outgoing, c.badge, c.reply_number) = (State::Replying(server), Outgoing::Call, badge, number);
+        (c.state, c.outgoing, c.reply_number) = (State::Replying(server), Outgoing::Call, number);
         s.reply = Some(ReplyRight { caller, number });
         s.lent = s.lent.max(priority);
         s.payer = Some(c.payer.unwrap_or(caller));
         s.state = State::Running(local.cpu());
-        e.receivers.pop(&mut s, next);
-        cpu.current = Some(server);
+        e.receivers.pop(&mut s);
         machine::switch_user(&mut c.user, &s.user);
         machine::activate(table);
-        if let Some((from, to)) = buffers {
-            self.words.copy(local, from, to, REGISTER_WORDS, Tag(tag).words());
-        }
         s.run(local);
-        Some(Outcome::Message { badge, tag })
+        Some(Outcome::Message { badge, tag, words: running.registers() })
     }
 
+    /// `QUEUED`: other threads wait in the endpoint as well.
     #[inline(always)]
-    fn reply_receive(&mut self, local: &Local, handle: u64, tag: u64) -> Option<Outcome> {
+    fn reply_receive<'a, const QUEUED: bool>(&mut self, local: &'a Local, handle: u64, tag: u64) -> Option<Outcome<'a>> {
         if tag as u32 > MAX_WORDS as u32 {
             return None;
         }
         let (running, slot) = self.slot(local, handle, Kind::Endpoint, Rights::READ)?;
         let endpoint = Ref::from_raw(slot.object)?;
         let cpu = self.cpu.get_mut(local);
-        let server = cpu.current?;
+        let server = running.name();
         let right = self.threads.see(running).reply?;
         let e = self.endpoints.get_mut(local, endpoint)?;
-        if !e.senders.is_empty() || !(e.server == Server::One(server) || e.server == Server::Several) {
+        // At home here, so no sender waits.
+        if self.threads.see(running).serves != endpoint.id() {
             return None;
         }
-        let tail = e.receivers.back();
-        let (s, mut c, last) = self.threads.with(local, running, right.caller, |_| tail)?;
+        if !QUEUED && !e.receivers.is_empty() {
+            return self.reply_receive_queued(local, handle, tag);
+        }
+        let tail = if QUEUED { e.receivers.back() } else { None };
+        let (s, mut c, last) = self.threads.with_third(local, running, right.caller, tail)?;
         if !matches!(c.state, State::Replying(_)) || c.reply_number != right.number || c.outgoing != Outgoing::Call {
             return None;
         }
@@ -197,25 +221,29 @@ impl Own {
         {
             return None;
         }
-        let table = Self::page_table(&self.spaces, local, &c)?;
-        let buffers = Self::buffers(&self.memories, local, tag, s, &c)?;
+        let table = Self::page_table(&self.spaces, local, &mut c)?;
+        if tag as u32 > REGISTER_WORDS as u32 {
+            Self::copy_words(&self.memories, &self.words, local, tag, s, &c)?;
+        }
         // All is well.
         (s.state, s.reply, s.payer, s.lent) = (State::Receiving(endpoint), None, None, 0);
         c.state = State::Running(local.cpu());
         e.receivers.append(last.zip(tail), s, server);
-        cpu.current = Some(right.caller);
         machine::switch_user(&mut s.user, &c.user);
         machine::activate(table);
-        if let Some((from, to)) = buffers {
-            self.words.copy(local, from, to, REGISTER_WORDS, Tag(tag).words());
-        }
         c.run(local);
-        Some(Outcome::Message { badge: 0, tag })
+        Some(Outcome::Message { badge: 0, tag, words: running.registers() })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reply_receive_queued<'a>(&mut self, local: &'a Local, handle: u64, tag: u64) -> Option<Outcome<'a>> {
+        self.reply_receive::<true>(local, handle, tag)
     }
 
     /// Signal to nobody, or to a thread that is not more important than the one that runs.
     #[inline(always)]
-    fn signal(&mut self, local: &Local, handle: u64, bits: u64) -> Option<Outcome> {
+    fn signal<'a>(&mut self, local: &'a Local, handle: u64, bits: u64) -> Option<Outcome<'a>> {
         let (running, slot) = self.slot(local, handle, Kind::Notification, Rights::WRITE)?;
         let n = self.notifications.get_mut(local, Ref::from_raw(slot.object)?)?;
         let word = n.word | bits;
@@ -232,19 +260,19 @@ impl Own {
             return Some(Outcome::Value(0));
         };
         let cpu = self.cpu.get_mut(local);
-        let (c, w, behind) = self.threads.with(local, running, waiter, |w| w.next)?;
+        let (c, w) = self.threads.with(local, running, waiter)?;
         let (priority, own) = (w.effective_priority(), c.effective_priority());
         // The timer must know when the slice ends if an equal waits for that.
         let in_time = priority < own || priority == own && machine::timer_fires_by(cpu.slice_end_ns);
         let stays = w.affinity.is_some() || cpu.others_idle == 0;
-        if !in_time || !stays || w.alarm.deadline_ns != NEVER || behind.is_some() {
+        if !in_time || !stays {
             return None;
         }
         let tail = cpu.ready[priority as usize].back();
-        let (_, mut w, last) = self.threads.with(local, running, waiter, |_| tail)?;
+        let (_, mut w, last) = self.threads.with_third(local, running, waiter, tail)?;
         // All is well.
         n.word = 0;
-        n.waiters.pop(&mut w, None);
+        n.waiters.pop(&mut w);
         w.state = State::Ready(local.cpu());
         set_result(&mut w, word);
         cpu.ready[priority as usize].append(last.zip(tail), &mut w, waiter);
@@ -254,7 +282,7 @@ impl Own {
 
     /// Takes bits that are there; or waits, and the first ready thread of this CPU goes on.
     #[inline(always)]
-    fn wait(&mut self, local: &Local, handle: u64, timeout_ns: u64) -> Option<Outcome> {
+    fn wait<'a>(&mut self, local: &'a Local, handle: u64, timeout_ns: u64) -> Option<Outcome<'a>> {
         let (running, slot) = self.slot(local, handle, Kind::Notification, Rights::READ)?;
         let notification = Ref::from_raw(slot.object)?;
         let n = self.notifications.get_mut(local, notification)?;
@@ -267,20 +295,19 @@ impl Own {
             return None;
         }
         let next = cpu.ready[top as usize].front()?;
-        let (c, mut t, behind) = self.threads.with(local, running, next, |t| t.next)?;
+        let (c, mut t) = self.threads.with(local, running, next)?;
         if t.payer.is_some() || t.budget_ns != 0 {
             return None;
         }
-        let table = Self::page_table(&self.spaces, local, &t)?;
+        let table = Self::page_table(&self.spaces, local, &mut t)?;
         // All is well.
         let left_ns = core::mem::take(&mut t.slice_left_ns);
         cpu.slice_end_ns = machine::now_ns().saturating_add(if left_ns > 0 { left_ns } else { self.slice_ns });
         c.state = State::Waiting(notification);
-        n.waiters.append(None, c, cpu.current?);
+        n.waiters.append(None, c, running.name());
         (t.state, t.cpu) = (State::Running(local.cpu()), local.cpu());
-        cpu.ready[top as usize].pop(&mut t, behind);
+        cpu.ready[top as usize].pop(&mut t);
         cpu.taken(top);
-        cpu.current = Some(next);
         machine::switch_user(&mut c.user, &t.user);
         machine::activate(table);
         t.run(local);
@@ -305,7 +332,6 @@ impl Kernel {
         if let Some(running) = own.threads.running(&local) {
             own.threads.see_mut(running).registers = *r;
         }
-        let words = [r.rdx, r.r10, r.r8, r.r9];
         let outcome = match Op::from_u64(r.rax) {
             Some(Op::Call) => <Kernel as Core>::call(&mut own, &local, r.rdi, r.rsi),
             Some(Op::ReplyReceive) => <Kernel as Core>::reply_receive(&mut own, &local, r.rdi, r.rsi),
@@ -313,21 +339,25 @@ impl Kernel {
             Some(Op::Wait) => <Kernel as Core>::wait(&mut own, &local, r.rdi, r.rsi),
             _ => Outcome::Declined,
         };
-        if outcome != Outcome::Declined
+        let answer = match outcome {
+            Outcome::Declined => None,
+            Outcome::Resume => Some(None),
+            Outcome::Value(value) => Some(Some([value, 0, 0, 0, 0, 0])),
+            Outcome::Message { badge, tag, .. } => Some(Some([badge, tag, r.rdx, r.r10, r.r8, r.r9])),
+        };
+        let done = answer.is_some();
+        if let Some(values) = answer
             && let Some(running) = own.threads.running(&local)
         {
             let t = own.threads.see_mut(running);
-            match outcome {
-                Outcome::Value(value) => set_result(t, value),
-                Outcome::Message { badge, tag } => {
-                    (t.registers.rax, t.registers.rdi, t.registers.rsi) = (0, badge, tag);
-                    [t.registers.rdx, t.registers.r10, t.registers.r8, t.registers.r9] = words;
-                }
-                Outcome::Declined | Outcome::Resume => {}
+            if let Some(values) = values {
+                t.registers.rax = 0;
+                [t.registers.rdi, t.registers.rsi, t.registers.rdx, t.registers.r10, t.registers.r8, t.registers.r9] = values;
             }
             *r = t.registers;
         }
         self.own[cpu] = Some(own);
-        outcome != Outcome::Declined
+        self.cpus[cpu].current = self.threads.running(cpu);
+        done
     }
 }

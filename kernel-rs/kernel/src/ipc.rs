@@ -161,9 +161,9 @@ impl Kernel {
             return Err(Error::Cycle.into());
         }
         self.block(sender, State::Sending(endpoint), NEVER);
-        self.endpoint_waits(endpoint, sender);
         let e = self.endpoints.get_mut(endpoint).ok_or(Error::Gone)?;
         e.senders.push_back(&mut self.threads, sender);
+        self.endpoints.set_home(endpoint, None);
         if let Server::One(server) = server {
             self.boost(cpu, sender, server);
         }
@@ -218,6 +218,7 @@ impl Kernel {
     fn receive(&mut self, call: &Call, endpoint: Ref<Endpoint>, timeout_ns: u64) -> Done {
         let thread = call.thread;
         self.get_mut(endpoint)?.receives(thread);
+        self.get_mut(thread)?.serves = endpoint.id();
         if let Some(bits) = self.take_bound_bits(thread) {
             self.set_notified(thread, bits);
             return Ok(Flow::Blocked);

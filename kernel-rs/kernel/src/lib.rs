@@ -156,6 +156,7 @@ impl Kernel {
     #[inline(never)]
     fn enter_long(&mut self, cpu: usize, from_user: bool, event: Event, registers: &mut Registers) -> Next {
         self.here = cpu;
+        self.see_current();
         #[cfg(feature = "debug")]
         {
             self.trace_event(cpu, event, registers.rax, registers.rdi);

@@ -154,8 +154,10 @@ impl Kernel {
             let handle = self.insert_new(table, kind, object, rights, badge)?;
             assert_eq!(handle, expected, "an empty table is filled from slot 1 on");
         }
+        let buffer_frame = self.get(buffer)?.frame(0).ok_or(Error::NoQuota)?;
         let t = self.get_mut(thread)?;
         (t.space, t.table, t.buffer) = (Some(space), Some(table), Some(buffer));
+        t.buffer_frame = buffer_frame;
         t.priority = head.kernel.root_priority as u8;
         t.name = *b"root\0\0\0\0";
         t.registers = Registers::start(head.root_entry, STACK_TOP, ROOT_INFO);

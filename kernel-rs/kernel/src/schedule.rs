@@ -19,7 +19,7 @@ const MOST_ALARMS: usize = 4;
 
 #[derive(Debug)]
 pub struct Cpu {
-    /// Whose registers and floating-point state this CPU has.
+    /// Whose registers this CPU has; local mode leaves it as it was (`see_current`).
     pub current: Option<Ref<Thread>>,
     /// Goes first if nobody is more important: it was handed a message by the thread that just stopped running.
     pub direct: Option<Ref<Thread>>,
@@ -86,6 +86,13 @@ impl Kernel {
         self.cpus.iter().position(|c| c.current == Some(thread))
     }
 
+    /// Local mode changes what a CPU runs: looks at it again.
+    pub(crate) fn see_current(&mut self) {
+        for cpu in 0..self.cpu_count {
+            self.cpus[cpu].current = self.threads.running(cpu);
+        }
+    }
+
     fn priority_of(&self, thread: Option<Ref<Thread>>) -> Option<u8> {
         thread.and_then(|t| self.threads.get(t)).map(|t| t.effective_priority())
     }
@@ -134,6 +141,10 @@ impl Kernel {
         }
         let deadline_ns = if timeout_ns == NEVER { NEVER } else { machine::now_ns().saturating_add(timeout_ns) };
         self.set_alarm(thread, deadline_ns);
+        if deadline_ns != NEVER {
+            // Its wait is ended by who can clear the alarm.
+            self.threads.set_home(thread, None);
+        }
     }
 
     /// Takes a thread out of whatever it waits in or for. Its state is `Stopped` until the caller decides.
@@ -480,8 +491,8 @@ impl Kernel {
         }
     }
 
-    /// A thread is about to wait in an endpoint. All who wait there and the endpoint are at home on one CPU, or it is
-    /// at home nowhere; so is the notification that may end the wait.
+    /// A thread is about to wait for messages. All who wait there and the endpoint are at home on one CPU, or it is at
+    /// home nowhere, as it is while senders wait; so is the notification that may end the wait.
     pub(crate) fn endpoint_waits(&mut self, endpoint: Ref<Endpoint>, thread: Ref<Thread>) {
         let home = self.threads.home(thread);
         if let Some(e) = self.endpoints.get(endpoint) {

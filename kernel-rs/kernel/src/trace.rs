@@ -61,7 +61,7 @@ fn write(cpu: usize, kind: Kind, number: u64, name: [u8; 8], detail: u64) {
 
 /// A call that was done in local mode, and who runs after it.
 #[inline]
-pub fn local(own: &mut Own, local: &Local, op: Op, handle: u64, outcome: Outcome) -> Outcome {
+pub fn local<'a>(own: &Own, local: &Local, op: Op, handle: u64, outcome: Outcome<'a>) -> Outcome<'a> {
     if outcome != Outcome::Declined {
         let (name, thread) = own.runs(local);
         write(local.cpu(), Kind::Call, op as u64, [0; 8], handle);

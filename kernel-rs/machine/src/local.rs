@@ -65,15 +65,22 @@ impl Nobody {
     pub(crate) const NEW: Nobody = Nobody { before: [0; BEFORE_NOBODY], registers: [0; size_of::<Registers>()] };
 }
 
+/// The registers of what ran when the CPU came in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sent<'a> {
+    pub(crate) registers: *const Registers,
+    pub(crate) of: PhantomData<&'a Registers>,
+}
+
 /// What came of a system call in local mode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
+pub enum Outcome<'a> {
     /// Nothing was changed: it must take the long way.
     Declined,
     /// The same thread goes on, with status 0, this value, and zero for the others.
     Value(u64),
-    /// What is loaded now goes on, with this badge and tag and the words with which the CPU came in.
-    Message { badge: u64, tag: u64 },
+    /// What is loaded now goes on, with this badge and tag and the words in these registers.
+    Message { badge: u64, tag: u64, words: Sent<'a> },
     /// What is loaded now goes on, with all of its registers.
     Resume,
 }
@@ -83,8 +90,8 @@ pub trait Core {
     type Own: 'static;
     /// Makes the `Own` of the maker's CPU.
     fn own(&mut self, maker: &Maker) -> Self::Own;
-    fn call(own: &mut Self::Own, local: &Local, handle: u64, tag: u64) -> Outcome;
-    fn reply_receive(own: &mut Self::Own, local: &Local, handle: u64, tag: u64) -> Outcome;
-    fn signal(own: &mut Self::Own, local: &Local, handle: u64, bits: u64) -> Outcome;
-    fn wait(own: &mut Self::Own, local: &Local, handle: u64, timeout_ns: u64) -> Outcome;
+    fn call<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a>;
+    fn reply_receive<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a>;
+    fn signal<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, bits: u64) -> Outcome<'a>;
+    fn wait<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, timeout_ns: u64) -> Outcome<'a>;
 }

@@ -9,20 +9,20 @@ use crate::invoke::{Call, Done, Failure, Flow, at};
 use abi::error::Error;
 use abi::handle::Handle;
 use abi::right::{Kind, Rights};
-use machine::memory::{Array, Frames, RawRef, Ref};
+use machine::memory::{Array, Frames, RawRef, Ref, Store};
 
 /// Slots emptied in one step of a long operation, and slots looked at.
 const STEP: u32 = 5;
 const LOOK_STEP: u32 = 32;
 
 /// A slot's place: its table's place and its index, in one number; 0 = none. The table's place fits: RAM ends below
-/// 2^44 bytes, and a place counts in units of 8.
+/// 2^44 bytes, and places count in units of 8.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Place(u64);
 
 impl Place {
-    fn new(table: Ref<Table>, index: u32) -> Place {
-        Place(table.place() << 18 | index as u64)
+    fn new(tables: &Store<Table>, table: Ref<Table>, index: u32) -> Place {
+        Place(tables.place(table) << 18 | index as u64)
     }
     fn table(self) -> u64 {
         self.0 >> 18
@@ -47,13 +47,14 @@ pub struct Slot {
     /// What was derived from it.
     first_child: Place,
     last_child: Place,
-    generation: u16,
+    /// The handle that names it now.
+    handle: u32,
     pub kind: Kind,
     rights: u8,
 }
 
-/// Generation of a slot that is used no more: no handle has it.
-const RETIRED: u16 = 0;
+/// Handle of a slot that is used no more: none names it.
+const RETIRED: u32 = 0;
 
 const EMPTY: Slot = Slot {
     object: RawRef::NOTHING,
@@ -62,7 +63,7 @@ const EMPTY: Slot = Slot {
     next: Place(0),
     first_child: Place(0),
     last_child: Place(0),
-    generation: 1,
+    handle: 0,
     kind: Kind::Null,
     rights: 0,
 };
@@ -70,6 +71,10 @@ const EMPTY: Slot = Slot {
 impl Slot {
     pub fn rights(&self) -> Rights {
         Rights(self.rights as u16)
+    }
+
+    fn generation(&self) -> u32 {
+        Handle(self.handle).generation()
     }
 }
 
@@ -111,6 +116,7 @@ impl Table {
         for n in first.max(1)..self.slots.len() {
             let (previous, last) = (self.free_tail, n + 1 == self.slots.len());
             if let Some(slot) = self.slots.get_mut(n) {
+                slot.handle = Handle::new(n, 1).0;
                 // Free links are plain indices.
                 slot.previous = Place(if n == first.max(1) { previous as u64 } else { n as u64 - 1 });
                 slot.next = Place(if last { 0 } else { n as u64 + 1 });
@@ -146,7 +152,7 @@ impl Table {
     #[inline(always)]
     pub fn present(&self, handle: u64) -> Option<&Slot> {
         let slot = self.slots.get(Handle(handle as u32).index())?;
-        (slot.generation as u64 == handle >> Handle::INDEX_BITS).then_some(slot)
+        (slot.handle as u64 == handle).then_some(slot)
     }
 
     fn unlink_free(&mut self, index: u32) -> Option<()> {
@@ -168,13 +174,13 @@ impl Table {
     fn link_free(&mut self, index: u32) -> Option<()> {
         let tail = self.free_tail;
         let slot = self.slots.get_mut(index)?;
-        let generation = slot.generation + 1;
+        let generation = slot.generation() + 1;
         if generation >> Handle::GENERATION_BITS != 0 {
             // Its handles are used up: a further life would answer to an old one. It stays empty for ever.
-            *slot = Slot { generation: RETIRED, ..EMPTY };
+            *slot = Slot { handle: RETIRED, ..EMPTY };
             return Some(());
         }
-        *slot = Slot { generation, previous: Place(tail as u64), ..EMPTY };
+        *slot = Slot { handle: Handle::new(index, generation).0, previous: Place(tail as u64), ..EMPTY };
         match tail {
             0 => self.free_head = index,
             t => self.slots.get_mut(t)?.next = Place(index as u64),
@@ -190,7 +196,7 @@ impl Kernel {
     pub(crate) fn slot(&self, table: Ref<Table>, handle: Handle) -> Result<Slot, Error> {
         let t = self.get(table)?;
         let slot = t.slots.get(handle.index()).filter(|_| handle.index() != 0).ok_or(Error::BadHandle)?;
-        if slot.generation as u32 != handle.generation() {
+        if slot.generation() != handle.generation() {
             return Err(if handle.generation() == 0 { Error::BadHandle } else { Error::StaleHandle });
         }
         if slot.kind == Kind::Null {
@@ -271,8 +277,9 @@ impl Kernel {
         }
         t.unlink_free(index).ok_or(Error::BadHandle)?;
         let to = t.slots.get_mut(index).ok_or(Error::BadHandle)?;
-        *to = Slot { generation: to.generation, ..slot };
-        Ok((Place::new(table, index), Handle::new(index, to.generation as u32)))
+        *to = Slot { handle: to.handle, ..slot };
+        let handle = Handle(to.handle);
+        Ok((Place::new(&self.tables, table, index), handle))
     }
 
     /// A first capability to an object. Room was checked.
@@ -296,7 +303,7 @@ impl Kernel {
         rights: Rights,
         badge: u64,
     ) -> Result<Handle, Error> {
-        let place = Place::new(from.0, from.1);
+        let place = Place::new(&self.tables, from.0, from.1);
         let parent = *self.slot_at(place).ok_or(Error::BadHandle)?;
         let rights = parent.rights().intersect(rights).0 as u8;
         let (child, handle) =
@@ -319,7 +326,7 @@ impl Kernel {
 
     /// Moves a capability to another slot, with its place in the derivation. Room was checked.
     pub(crate) fn move_slot(&mut self, from: (Ref<Table>, u32), to: Ref<Table>) -> Result<Handle, Error> {
-        let place = Place::new(from.0, from.1);
+        let place = Place::new(&self.tables, from.0, from.1);
         let old = *self.slot_at(place).ok_or(Error::BadHandle)?;
         let (new, handle) = self.fill(to, None, old)?;
         self.relink(place, old, (new, new));
@@ -357,7 +364,7 @@ impl Kernel {
 
     /// Empties a slot. What was derived from it counts as derived from what it was derived from.
     pub(crate) fn clear_slot(&mut self, table: Ref<Table>, index: u32) {
-        let place = Place::new(table, index);
+        let place = Place::new(&self.tables, table, index);
         let Some(&mut slot) = self.slot_at(place) else { return };
         if slot.kind == Kind::Null {
             return;
@@ -441,7 +448,7 @@ impl Kernel {
         };
         if let Some(index) = index {
             let taken = *self.get(to)?.slots.get(index).ok_or(Error::BadHandle)?;
-            if taken.generation == RETIRED {
+            if taken.handle == RETIRED {
                 return Err(Error::TableFull.into());
             }
             if taken.kind != Kind::Null {
@@ -470,7 +477,7 @@ impl Kernel {
         if !slot.rights().contains(Rights::EDIT) {
             return Err(Error::NoRight.into());
         }
-        let place = Place::new(call.table, call.handle.index());
+        let place = Place::new(&self.tables, call.table, call.handle.index());
         let mut emptied = 0;
         loop {
             let child = self.slot_at(place).ok_or(Error::BadHandle)?.first_child;
@@ -500,7 +507,7 @@ impl Kernel {
         let slots = self.get(table).ok().map(|t| &t.slots);
         let all = slots.into_iter().flat_map(|slots| (1..slots.len()).filter_map(|n| Some((n, *slots.get(n)?))));
         all.filter(|(_, slot)| slot.kind != Kind::Null)
-            .map(move |(n, slot)| (Handle::new(n, slot.generation as u32), slot, self.parent_of(Place::new(table, n))))
+            .map(move |(n, slot)| (Handle(slot.handle), slot, self.parent_of(Place::new(&self.tables, table, n))))
     }
 
     /// Back over the siblings: the first of them has the parent before it.

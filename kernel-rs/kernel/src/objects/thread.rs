@@ -18,7 +18,7 @@ use abi::error::Error;
 use abi::right::{Kind, Rights};
 use machine::Run;
 use machine::context::{Context, UserState};
-use machine::memory::Ref;
+use machine::memory::{Frame, Ref, Shortcut};
 use machine::registers::Registers;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,9 +74,16 @@ pub struct Thread {
     pub state: State,
     pub space: Option<Ref<Space>>,
     pub table: Option<Ref<Table>>,
+    /// To `space` and `table`, for local mode.
+    pub to_space: Shortcut<Space>,
+    pub to_table: Shortcut<Table>,
     pub buffer: Option<Ref<Memory>>,
+    /// Its first page, as long as the object has pages.
+    pub buffer_frame: Frame,
     /// Who hears of its faults, and with which badge.
     pub handler: Option<(Ref<Endpoint>, u64)>,
+    /// The endpoint in which it received last (`Ref::id`); 0 = none.
+    pub serves: u64,
     /// Bits that wake its Receive.
     pub notification: Option<Ref<Notification>>,
 
@@ -140,8 +147,12 @@ impl Thread {
             state: State::Inactive,
             space: None,
             table: None,
+            to_space: Shortcut::default(),
+            to_table: Shortcut::default(),
             buffer: None,
+            buffer_frame: Frame::default(),
             handler: None,
+            serves: 0,
             notification: None,
             priority: 0,
             lent: 0,
@@ -192,12 +203,12 @@ impl Kernel {
             }
         };
         let (buffer, _) = self.object_argument::<Memory>(call, 3, Kind::Memory, Rights::READ | Rights::WRITE)?;
-        if self.get(buffer)?.frame(0).is_none() {
-            return Err(at(Error::BadArgument, 3));
-        }
+        let buffer_frame = self.get(buffer)?.frame(0).ok_or(at(Error::BadArgument, 3))?;
         self.check_idle(thread)?;
         let t = self.get_mut(thread)?;
-        (t.space, t.table, t.handler, t.buffer) = (Some(space), Some(table), handler, Some(buffer));
+        (t.space, t.table, t.handler) = (Some(space), Some(table), handler);
+        (t.to_space, t.to_table) = (Shortcut::default(), Shortcut::default());
+        (t.buffer, t.buffer_frame) = (Some(buffer), buffer_frame);
         t.name = call.arguments[4].to_le_bytes();
         Ok(Flow::NOTHING)
     }
@@ -284,6 +295,7 @@ impl Kernel {
         if let Some(t) = self.threads.get_mut(thread) {
             t.state = State::Stopped;
         }
+        self.threads.set_home(thread, None);
         match self.running_on(thread) {
             Some(other) if other != cpu => {
                 machine::kick(other);

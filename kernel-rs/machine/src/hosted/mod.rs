@@ -35,6 +35,8 @@ pub fn fake<R>(f: impl FnOnce(&mut Fake) -> R) -> R {
 
 /// Frames 1 to `count` of memory that is made up and never freed.
 pub fn test_frames(count: u32) -> Frames {
+    // A machine that was just switched on.
+    LOADED.with(|l| l.borrow_mut().fill(core::ptr::null_mut()));
     let bytes = vec![[0u64; 512]; count as usize + 1].leak();
     let records = (0..=count).map(|_| Default::default()).collect::<Vec<_>>().leak();
     let bitmap = vec![0; Frames::bitmap_words(count as usize + 1)].leak();
@@ -118,6 +120,10 @@ fn nobody() -> *mut u8 {
 pub(crate) fn loaded(home: u64) -> *mut u8 {
     let at = LOADED.with(|l| l.borrow()[home as usize - 1]);
     if at.is_null() { nobody() } else { at }
+}
+
+pub(crate) fn loaded_on(cpu: usize) -> *mut u8 {
+    loaded(cpu as u64 + 1)
 }
 
 pub(crate) fn set_loaded(cpu: usize, at: *mut u8) {

@@ -51,6 +51,8 @@ pub const RUN_FRAMES: u32 = 512;
 pub(crate) struct View {
     base: *mut u8,
     records: *const Record,
+    /// As `records`, for the address of a frame divided by its size.
+    by_address: *const Record,
     count: u32,
 }
 
@@ -85,17 +87,20 @@ impl View {
         unsafe { self.base.add(frame as usize * FRAME_BYTES) }
     }
 
-    /// The bytes at a physical address, and whether their frame has that tag.
+    /// Whether the frame of that byte has that tag.
     ///
     /// # Safety
-    /// The frame has a record.
+    /// `at` is an address in a frame that has a record.
     #[inline(always)]
-    pub(super) unsafe fn cell_unchecked<C>(&self, at: u64, tag: u32) -> (bool, *mut C) {
-        // SAFETY: the caller's; records live for ever and are shared as atomics; `base` maps all frames in a row.
-        unsafe {
-            let record = &*self.records.add((at / FRAME_BYTES as u64) as usize);
-            (record.tag.load(Relaxed) == tag, self.base.add(at as usize) as *mut C)
-        }
+    pub(super) unsafe fn has_tag_unchecked(&self, at: *const u8, tag: u32) -> bool {
+        // SAFETY: 1. `by_address` is `records`, less the number of frames below `base`, so the place is that of the
+        // frame's record (the caller's); 2. records live for ever and are shared as atomics.
+        unsafe { (*self.by_address.wrapping_add(at as usize / FRAME_BYTES)).tag.load(Relaxed) == tag }
+    }
+
+    /// Distance of a byte in a frame from the first frame.
+    pub(super) fn offset(&self, at: *const u8) -> u64 {
+        (at as usize - self.base as usize) as u64
     }
 
     /// First byte of a frame. A frame without a record is refused: it panics.
@@ -132,8 +137,10 @@ impl Frames {
         let all = records.len().next_multiple_of(RUN_FRAMES as usize);
         let (available, runs) = bitmap.split_at_mut(Bits::words(all));
         let count = u32::try_from(records.len()).expect("at most 16 TiB of RAM");
+        let records = records.as_ptr();
+        let by_address = records.wrapping_sub(base as usize / FRAME_BYTES);
         Frames {
-            view: View { base, records: records.as_ptr(), count },
+            view: View { base, records, by_address, count },
             available: Bits::new(available, all),
             runs: Bits::new(runs, all / RUN_FRAMES as usize),
             free: 0,

@@ -7,10 +7,11 @@
 use super::FRAME_BYTES;
 use super::frames::{Frame, Frames, View};
 use super::store::{Cell, Ref, live_cell};
-use crate::local::{Local, Maker, Run};
+use crate::local::{Local, Maker, Run, Sent};
+use crate::registers::Registers;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// One CPU's way to the objects of a store that are at home there. It cannot leave its CPU: it is not `Send`.
 pub struct Key<T> {
@@ -74,6 +75,13 @@ pub(super) fn only_one_runs(tag: u32) {
     assert!(known == 0 || known == tag, "objects of one store run");
 }
 
+/// The cell of what is loaded; its value is nothing to read if it is `Nobody`.
+#[inline(always)]
+pub(super) fn cell_of<T>(loaded: *mut u8) -> *mut Cell<T> {
+    const { assert!(core::mem::offset_of!(Cell<T>, value) <= crate::local::BEFORE_NOBODY) };
+    loaded.wrapping_sub(core::mem::offset_of!(Cell<T>, value)) as *mut Cell<T>
+}
+
 impl<T: Run> RunKey<T> {
     pub(super) fn new(view: View, tag: u32) -> RunKey<T> {
         only_one_runs(tag);
@@ -83,8 +91,7 @@ impl<T: Run> RunKey<T> {
     /// The cell of what runs on this CPU, if it is at home here.
     #[inline(always)]
     fn running_cell(&self, local: &Local) -> Option<*mut Cell<T>> {
-        const { assert!(core::mem::offset_of!(Cell<T>, value) <= crate::local::BEFORE_NOBODY) };
-        let cell = crate::loaded(local.home()).wrapping_sub(core::mem::offset_of!(Cell<T>, value)) as *mut Cell<T>;
+        let cell = cell_of::<T>(crate::loaded(local.home()));
         // SAFETY: 1. what is loaded is the value of a live cell (`load`, `forget_loaded`), or `Nobody`, whose bytes
         // before it read as no home.
         (unsafe { (*cell).home } == local.home()).then_some(cell)
@@ -109,22 +116,32 @@ impl<T: Run> RunKey<T> {
         unsafe { (*running.cell).value.assume_init_mut() }
     }
 
-    /// What runs, another one, and a third that is found through the other, if there is one: all different, all at
-    /// home here, or `None`.
+    /// What runs, and another one at home here.
     #[inline(always)]
-    pub fn with<'a>(
+    pub fn with<'a>(&'a mut self, local: &'a Local, running: Running<'a, T>, other: Ref<T>) -> Option<(&'a mut T, Held<'a, T>)> {
+        let (running, other) = (running.cell, self.own(local, other)?);
+        if running == other {
+            return None;
+        }
+        // SAFETY: 1. as `get_mut` and `see_mut`; 2. two different cells do not overlap.
+        unsafe { Some(((*running).value.assume_init_mut(), Held { value: (*other).value.assume_init_mut(), cell: other })) }
+    }
+
+    /// As [`RunKey::with`], and a third, if there is one; all different.
+    #[inline(always)]
+    #[allow(clippy::type_complexity)]
+    pub fn with_third<'a>(
         &'a mut self,
         local: &'a Local,
         running: Running<'a, T>,
         other: Ref<T>,
-        third: impl FnOnce(&T) -> Option<Ref<T>>,
+        third: Option<Ref<T>>,
     ) -> Option<(&'a mut T, Held<'a, T>, Option<&'a mut T>)> {
         let (running, other) = (running.cell, self.own(local, other)?);
         if running == other {
             return None;
         }
-        // SAFETY: 1. as `get_mut`; the borrow ends before the others begin.
-        let third = match third(unsafe { (*other).value.assume_init_ref() }) {
+        let third = match third {
             None => None,
             Some(third) => Some(self.own(local, third).filter(|t| *t != running && *t != other)?),
         };
@@ -143,6 +160,21 @@ impl<T: Run> RunKey<T> {
 pub struct Running<'a, T> {
     cell: *mut Cell<T>,
     of: PhantomData<&'a T>,
+}
+
+impl<'a, T> Running<'a, T> {
+    #[inline(always)]
+    pub fn name(self) -> Ref<T> {
+        // SAFETY: 1. the cell is live (`RunKey::running`), and stays so in local mode.
+        unsafe { Ref::of_live(self.cell) }
+    }
+
+    /// Its registers, to be read on the way out.
+    #[inline(always)]
+    pub fn registers(self) -> Sent<'a> {
+        // SAFETY: 1. the cell's own field; its place is not read. What runs begins with `Registers` (`load`).
+        Sent { registers: unsafe { &raw const (*self.cell).value } as *const Registers, of: PhantomData }
+    }
 }
 
 impl<T> Clone for Running<'_, T> {
@@ -214,6 +246,48 @@ impl<T> Reader<T> {
         // SAFETY: 1. a live cell holds a value; 2. there are no keys to this store, so it changes only through `Store`,
         // which needs all locks, of which this CPU holds one while there is a `Local`; 3. `T` is `Sync` (`Store::reader`).
         live_cell(&self.view, self.tag, r).map(|cell| unsafe { (*cell).value.assume_init_ref() })
+    }
+}
+
+/// Counts the removals from stores that are read in local mode.
+static REMOVALS: AtomicU64 = AtomicU64::new(1);
+
+pub(super) fn forget_shortcuts() {
+    REMOVALS.fetch_add(1, Relaxed);
+}
+
+/// A way to an object of a store with readers that holds until anything is removed from one of them.
+#[derive(Debug)]
+pub struct Shortcut<T> {
+    value: *const T,
+    /// `REMOVALS` when it was made.
+    removals: u64,
+}
+
+// SAFETY: 1. as the shared reference that it gives in local mode.
+unsafe impl<T: Sync> Send for Shortcut<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Shortcut<T> {}
+
+impl<T> Default for Shortcut<T> {
+    fn default() -> Shortcut<T> {
+        Shortcut { value: core::ptr::null(), removals: 0 }
+    }
+}
+
+impl<T> Shortcut<T> {
+    #[inline(always)]
+    pub fn get<'a>(&self, _: &'a Local) -> Option<&'a T> {
+        // SAFETY: 1. `Reader::shortcut` found it in a live cell, and no object was removed since, so it is there still;
+        // 2. as `Reader::get`: removals happen with all locks held.
+        (self.removals == REMOVALS.load(Relaxed)).then(|| unsafe { &*self.value })
+    }
+}
+
+impl<T> Reader<T> {
+    /// A shortcut to an object that is there.
+    pub fn shortcut(&self, local: &Local, r: Ref<T>) -> Option<Shortcut<T>> {
+        Some(Shortcut { value: self.get(local, r)?, removals: REMOVALS.load(Relaxed) })
     }
 }
 

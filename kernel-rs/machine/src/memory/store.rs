@@ -15,8 +15,8 @@ use core::num::NonZeroU64;
 
 /// Names an object of a `Store<T>`. Only stores make them, so the place is always that of a cell in RAM.
 pub struct Ref<T> {
-    /// Physical address of the cell.
-    pub(super) at: u64,
+    /// The cell.
+    pub(super) at: *mut u8,
     pub(super) id: NonZeroU64,
     of: PhantomData<fn() -> T>,
 }
@@ -29,7 +29,7 @@ impl<T> Clone for Ref<T> {
 impl<T> Copy for Ref<T> {}
 impl<T> PartialEq for Ref<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.id == other.id && self.at == other.at
+        self.id == other.id
     }
 }
 impl<T> Eq for Ref<T> {}
@@ -49,32 +49,48 @@ impl<T> Ref<T> {
     pub fn from_raw(raw: RawRef) -> Option<Ref<T>> {
         Some(Ref { at: raw.at, id: NonZeroU64::new(raw.id)?, of: PhantomData })
     }
+    /// # Safety
+    /// The cell is live.
+    #[inline(always)]
+    pub(super) unsafe fn of_live(cell: *mut Cell<T>) -> Ref<T> {
+        // SAFETY: the caller's: a live cell's id is not zero.
+        Ref { at: cell as *mut u8, id: unsafe { NonZeroU64::new_unchecked((*cell).id) }, of: PhantomData }
+    }
     /// Unique among all objects of this type that ever were.
     pub fn id(self) -> u64 {
         self.id.get()
     }
-    /// Where the object lives, in units of [`PLACE_UNIT`]: see [`Store::at`].
-    pub fn place(self) -> u64 {
-        self.at / PLACE_UNIT
-    }
 }
 
-/// Cells begin at multiples of this.
-pub const PLACE_UNIT: u64 = 8;
+// SAFETY: 1. a name: what it points to is reached through a store or a key only.
+unsafe impl<T> Send for Ref<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Ref<T> {}
 
 /// A [`Ref`] without its type; the default names nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RawRef {
-    at: u64,
+    at: *mut u8,
     id: u64,
 }
 
+// SAFETY: as `Ref`.
+unsafe impl Send for RawRef {}
+// SAFETY: as `Ref`.
+unsafe impl Sync for RawRef {}
+
 impl RawRef {
-    pub const NOTHING: RawRef = RawRef { at: 0, id: 0 };
+    pub const NOTHING: RawRef = RawRef { at: core::ptr::null_mut(), id: 0 };
 
     /// As [`Ref::id`]; 0 = nothing is named.
     pub fn id(self) -> u64 {
         self.id
+    }
+}
+
+impl Default for RawRef {
+    fn default() -> RawRef {
+        RawRef::NOTHING
     }
 }
 
@@ -150,7 +166,7 @@ impl<T> Store<T> {
 
     fn name(&self, frame: u32, cell: u32, id: NonZeroU64) -> Ref<T> {
         let offset = Self::FIRST + cell as usize * size_of::<Cell<T>>();
-        Ref { at: frame as u64 * FRAME_BYTES as u64 + offset as u64, id, of: PhantomData }
+        Ref { at: self.view.pointer(frame).wrapping_add(offset), id, of: PhantomData }
     }
 
     #[inline(always)]
@@ -165,15 +181,23 @@ impl<T> Store<T> {
         self.live(r).map(|cell| unsafe { (*cell).value.assume_init_ref() })
     }
 
+    /// Cells begin at multiples of this.
+    const PLACE_UNIT: u64 = 8;
+
+    /// Where an object lives, as a number below 2^41: see [`Store::at`].
+    pub fn place(&self, r: Ref<T>) -> u64 {
+        self.view.offset(r.at) / Self::PLACE_UNIT
+    }
+
     /// The name of whatever object lives at that place now: for links that are kept right as objects go.
     pub fn at(&self, place: u64) -> Option<Ref<T>> {
-        let at = place.checked_mul(PLACE_UNIT)?;
+        let at = place.checked_mul(Self::PLACE_UNIT)?;
         let (frame, offset) = (u32::try_from(at / FRAME_BYTES as u64).ok()?, at as usize % FRAME_BYTES);
         let cell = offset.checked_sub(Self::FIRST)? / size_of::<Cell<T>>();
         let found = self.cell(frame, cell as u32)?;
         // SAFETY: 1. `cell` checked the place; 2. `id` is valid in every slab.
         let id = NonZeroU64::new(unsafe { (*found).id })?;
-        Some(self.name(frame, cell as u32, id)).filter(|r| r.at == at)
+        Some(self.name(frame, cell as u32, id)).filter(|r| self.view.offset(r.at) == at)
     }
 
     #[inline(always)]
@@ -281,7 +305,10 @@ impl<T> Store<T> {
     /// from; with another's, the lists are wrong but no object is.
     pub fn remove(&mut self, frames: &mut Frames, slabs: &mut Slabs, r: Ref<T>) -> Option<(T, Cost)> {
         let cell = self.live(r)?;
-        let frame = (r.at / FRAME_BYTES as u64) as u32;
+        let frame = (self.view.offset(r.at) / FRAME_BYTES as u64) as u32;
+        if self.readers {
+            super::key::forget_shortcuts();
+        }
         // SAFETY: 1. the cell's own field; its place is not read.
         crate::forget_loaded(unsafe { &raw mut (*cell).value } as *mut u8);
         // SAFETY: 1. the cell holds a value (`live`); 2. its id becomes 0, so the value is not read again.
@@ -321,6 +348,18 @@ impl<T> Store<T> {
             let id = NonZeroU64::new(unsafe { (*cell).id })?;
             Some(self.name(frame, index, id))
         })
+    }
+
+    /// What a CPU runs.
+    pub fn running(&self, cpu: usize) -> Option<Ref<T>>
+    where
+        T: Run,
+    {
+        super::key::only_one_runs(self.tag);
+        let cell = super::key::cell_of::<T>(crate::loaded_on(cpu));
+        // SAFETY: 1. what is loaded is in a live cell of this store, or `Nobody`, before whose registers all is zero.
+        let id = NonZeroU64::new(unsafe { (*cell).id })?;
+        Some(Ref { at: cell as *mut u8, id, of: PhantomData })
     }
 
     /// Makes the object the one that this CPU, of that number, runs.
@@ -372,11 +411,11 @@ impl<T> Store<T> {
 /// The cell of an object, if it still lives and is of the store with that tag.
 #[inline(always)]
 pub(super) fn live_cell<T>(view: &View, tag: u32, r: Ref<T>) -> Option<*mut Cell<T>> {
-    // SAFETY: 1. only stores make a `Ref`, of places in frames that have a record; frames never lose it.
-    let (tagged, cell) = unsafe { view.cell_unchecked::<Cell<T>>(r.at, tag) };
-    // SAFETY: 1. the frame is a slab of this type (`tagged`), and only cells of this type have a name in it that could
-    // be asked for with this tag: tags of stores are never reused; 2. `id` is valid from `take` (zeroed) on.
-    (tagged && unsafe { (*cell).id } == r.id.get()).then_some(cell)
+    let cell = r.at as *mut Cell<T>;
+    // SAFETY: 1. only stores make a `Ref`, of places in frames that have a record; frames never lose it; 2. with the
+    // tag, the frame is a slab of this type, and only cells of this type have a name in it that could be asked for with
+    // this tag: tags of stores are never reused; 3. `id` is valid from `take` (zeroed) on.
+    unsafe { view.has_tag_unchecked(r.at, tag) && (*cell).id == r.id.get() }.then_some(cell)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 
 use super::per_cpu::{KernelLock, answer, this};
 use super::{apic, clock, cpu, fatal};
-use crate::local::{Core, Local, Outcome};
+use crate::local::{Core, Local, Outcome, Sent};
 use crate::registers::{FORCED_FLAGS, Registers, SYSCALL, USER_FLAGS};
 use crate::{Event, Next};
 use core::arch::{asm, global_asm};
@@ -68,7 +68,6 @@ vector_stubs:
   movq %gs:16, %rcx
   movq %rcx, 160(%rsp)
   movq %gs:8, %rsp
-  cld
   xorl %ebp, %ebp
   callq *\function(%rip)
   decl %eax
@@ -163,7 +162,7 @@ entry_clock_now:
   swapgs
   sysretq
 
-# The same thread goes on with the value in rdx.
+# The same thread goes on with the value in its rdi.
 entry_leave_same:
   movq %gs:24, %rax
   movq 136(%rax), %rcx
@@ -172,9 +171,14 @@ entry_leave_same:
   movl 152(%rax), %r11d
   andl ${user_flags}, %r11d
   orl ${forced_flags}, %r11d
+  movq 0(%rax), %r15
+  movq 8(%rax), %r14
+  movq 16(%rax), %r13
+  movq 24(%rax), %r12
   movq 64(%rax), %rbp
+  movq 72(%rax), %rdi
+  movq 104(%rax), %rbx
   movq 160(%rax), %rsp
-  movq %rdx, %rdi
   xorl %eax, %eax
   xorl %esi, %esi
   xorl %edx, %edx
@@ -223,6 +227,11 @@ entry_resume:
 # As if it had never been tried.
 entry_declined:
   movq %gs:24, %rcx
+  movq 0(%rcx), %r15
+  movq 8(%rcx), %r14
+  movq 16(%rcx), %r13
+  movq 24(%rcx), %r12
+  movq 104(%rcx), %rbx
   movq 40(%rcx), %r10
   movq 48(%rcx), %r9
   movq 56(%rcx), %r8
@@ -373,62 +382,59 @@ unsafe fn enter_local<K: Core>() -> (&'static mut K::Own, Local<'static>) {
     unsafe { (&mut *(block.own.load(Relaxed) as *mut K::Own), Local::new(block.home.load(Relaxed))) }
 }
 
-/// What the entry code gets back, in rax and rdx: 0 = declined, 1 = the same thread goes on with the value, 2 = what is
+/// What the entry code gets back: the call is declined; the same thread goes on, with the value in its rdi; what is
 /// loaded goes on with all of its registers.
-#[repr(C)]
-struct Back {
-    done: u64,
-    value: u64,
-}
+const DECLINED: u64 = 0;
+const SAME: u64 = 1;
+const RESUME: u64 = 2;
 
-extern "C" fn local_call<K: Core>(handle: u64, tag: u64) -> Back {
-    let from = crate::loaded(0) as *const Registers;
+/// Functions of this convention keep no register for their caller, and get their arguments in r12 to r15, rdi and rsi:
+/// the first four hold the caller's own, which are of no interest.
+extern "rust-preserve-none" fn local_call<K: Core>(_: u64, _: u64, _: u64, _: u64, handle: u64, tag: u64) -> u64 {
     // SAFETY: 1. called by `entry_call` alone.
     let (own, local) = unsafe { enter_local::<K>() };
-    leave_local(K::call(own, &local, handle, tag), from)
+    leave_local(K::call(own, &local, handle, tag))
 }
 
-extern "C" fn local_reply_receive<K: Core>(handle: u64, tag: u64) -> Back {
-    let from = crate::loaded(0) as *const Registers;
+extern "rust-preserve-none" fn local_reply_receive<K: Core>(_: u64, _: u64, _: u64, _: u64, handle: u64, tag: u64) -> u64 {
     // SAFETY: 1. called by `entry_reply_receive` alone.
     let (own, local) = unsafe { enter_local::<K>() };
-    leave_local(K::reply_receive(own, &local, handle, tag), from)
+    leave_local(K::reply_receive(own, &local, handle, tag))
 }
 
-extern "C" fn local_signal<K: Core>(handle: u64, bits: u64) -> Back {
-    let from = crate::loaded(0) as *const Registers;
+extern "rust-preserve-none" fn local_signal<K: Core>(_: u64, _: u64, _: u64, _: u64, handle: u64, bits: u64) -> u64 {
     // SAFETY: 1. called by `entry_signal` alone.
     let (own, local) = unsafe { enter_local::<K>() };
-    leave_local(K::signal(own, &local, handle, bits), from)
+    leave_local(K::signal(own, &local, handle, bits))
 }
 
-extern "C" fn local_wait<K: Core>(handle: u64, timeout_ns: u64) -> Back {
-    let from = crate::loaded(0) as *const Registers;
+extern "rust-preserve-none" fn local_wait<K: Core>(_: u64, _: u64, _: u64, _: u64, handle: u64, timeout_ns: u64) -> u64 {
     // SAFETY: 1. called by `entry_wait` alone.
     let (own, local) = unsafe { enter_local::<K>() };
-    leave_local(K::wait(own, &local, handle, timeout_ns), from)
+    leave_local(K::wait(own, &local, handle, timeout_ns))
 }
 
-/// `from`: what was loaded when the CPU came in.
 #[inline(always)]
-fn leave_local(outcome: Outcome, from: *const Registers) -> Back {
+fn leave_local(outcome: Outcome) -> u64 {
     match outcome {
-        Outcome::Declined => Back { done: 0, value: 0 },
-        Outcome::Value(value) => Back { done: 1, value },
-        // SAFETY: 1. it was loaded and is still there: objects go only with all locks held.
-        Outcome::Message { badge, tag } => unsafe { leave_other(badge, tag, from) },
-        Outcome::Resume => Back { done: 2, value: 0 },
+        Outcome::Declined => DECLINED,
+        Outcome::Value(value) => {
+            let registers = crate::loaded(0) as *mut Registers;
+            // SAFETY: 1. what is loaded begins with `Registers`; 2. this CPU holds its flag, and no reference to the
+            // thread is left: the kernel's function has returned.
+            unsafe { (*registers).rdi = value };
+            SAME
+        }
+        Outcome::Message { badge, tag, words } => leave_other(badge, tag, words),
+        Outcome::Resume => RESUME,
     }
 }
 
 /// Leaves to what is loaded now, which waited in a system call: registers that the call preserves come from its
-/// `Registers`, confined as by [`Registers::confine`]; the words of the message from those that it came with.
-///
-/// # Safety
-/// `from` is the start of a live object that runs.
+/// `Registers`, confined as by [`Registers::confine`]; the words of the message from those in which it was sent.
 #[inline(always)]
-unsafe fn leave_other(badge: u64, tag: u64, from: *const Registers) -> ! {
-    // SAFETY: 1. what is loaded begins with `Registers`, as does `from`, and this CPU holds its flag until the last of
+fn leave_other(badge: u64, tag: u64, from: Sent) -> ! {
+    // SAFETY: 1. what is loaded begins with `Registers`, as does what was when the CPU came in (`Sent`), and this CPU holds its flag until the last of
     // them is read; 2. only user privileges: the address is a user one, the flags are masked, `sysret` sets the rest;
     // 3. every other register is given, so none holds what is the kernel's; 4. nothing on this stack is needed again.
     unsafe {
@@ -459,7 +465,7 @@ unsafe fn leave_other(badge: u64, tag: u64, from: *const Registers) -> ! {
             "ud2",
             user_flags = const USER_FLAGS,
             forced_flags = const FORCED_FLAGS,
-            in("rdi") badge, in("rsi") tag, in("rax") from,
+            in("rdi") badge, in("rsi") tag, in("rax") from.registers,
             options(noreturn, att_syntax)
         )
     }

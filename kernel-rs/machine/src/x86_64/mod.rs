@@ -31,6 +31,6 @@ pub use failing::fail;
 pub use fatal::{panic, set_symbols};
 pub(crate) use kernel_space::kernel_root_entry;
 pub use per_cpu::{KernelLock, activate, activate_kernel, has_user_space, kick, run_nothing};
-pub(crate) use per_cpu::{flush, forget_loaded, loaded, retire, set_loaded};
+pub(crate) use per_cpu::{flush, forget_loaded, loaded, loaded_on, retire, set_loaded};
 pub use ports::{Power, Width, device_is_kernels, port_in, port_is_kernels, port_out, power};
 pub use user_state::{begin_vector, forget_user, load_user, save_user, set_fs_base, switch_user};

@@ -129,6 +129,13 @@ pub(crate) fn loaded(_: u64) -> *mut u8 {
     this().loaded.load(Relaxed)
 }
 
+/// What another CPU runs.
+pub(crate) fn loaded_on(cpu: usize) -> *mut u8 {
+    let block = &CPUS[cpu];
+    let at = block.loaded.load(Relaxed);
+    if at.is_null() { nobody(block) } else { at }
+}
+
 /// This CPU, of that number, runs that from now on.
 #[inline(always)]
 pub(crate) fn set_loaded(_: usize, at: *mut u8) {
@@ -151,6 +158,7 @@ pub(crate) fn forget_loaded(at: *mut u8) {
 }
 
 /// Loads an address space on this CPU. It stays loaded until another one is, or until it is destroyed.
+#[inline(always)]
 pub fn activate(table: &PageTable) {
     load(table.root());
 }
@@ -165,6 +173,7 @@ pub fn activate_kernel() {
     load(kernel_space::root());
 }
 
+#[inline(always)]
 fn load(root: u64) {
     if this().root.load(Relaxed) != root {
         this().root.store(root, Relaxed);
