@@ -22,6 +22,7 @@ pub mod boot_info;
 pub mod bundle;
 pub mod error;
 pub mod fault;
+pub mod guest;
 pub mod handle;
 pub mod message;
 pub mod op;

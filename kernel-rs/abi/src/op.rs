@@ -191,6 +191,29 @@ operations! {
     /// Resets (0) or powers off (1) the machine; does not return.
     67 PowerControl on Some(Kind::Power), needs Rights::WRITE; args ["action"] returns [] errors ["Unsupported"]
 
+    /// Gives the calling thread a guest: the address space that it runs in, and the page through which registers go in
+    /// and out (`abi::guest`), the first of the memory object. Attaching again replaces both. The page stays what it is
+    /// for as long as the thread is attached, also when its memory object is destroyed; the thread's pool pays a frame for
+    /// that, and one for what the kernel keeps. The calling thread must not use vector registers itself from here on.
+    72 GuestAttach on Some(Kind::AddressSpace), needs Rights::EDIT;
+        args ["state page memory handle, with the read and write rights"] returns []
+        errors ["BadState: the caller's own address space, or one that is being destroyed", "BadArgument: no RAM", "NoQuota", "Unsupported: a CPU without FSGSBASE"]
+    /// Goes on in the guest with the registers of the state page, until the guest comes out. Registers other than
+    /// those that a call keeps are destroyed. After a failure nothing has changed but, with `Gone`, the page: it holds the
+    /// guest's registers if it was in.
+    73 GuestRun on None, needs Rights::NONE;
+        args [] returns ["reason: abi::guest::reason"]
+        errors ["BadState: not attached", "BadArgument: a word of the page (its number in rsi) is refused", "Gone: the guest's address space was destroyed"]
+    /// Makes a thread's guest come out with `KICKED`, or not go in: now, or whenever the thread next would. Kicks are a latch:
+    /// several before the thread is told are one, none is lost.
+    74 GuestKick on Some(Kind::Thread), needs Rights::WRITE; args [] returns [] errors ["BadState: not attached"]
+    /// Writes the vector registers of the calling thread, which are its guest's, to its state page.
+    75 GuestSaveVector on None, needs Rights::NONE; args [] returns ["length_bytes of the image"] errors ["BadState: not attached"]
+    /// Takes the vector registers from the state page. Nothing changes if the image is refused.
+    76 GuestLoadVector on None, needs Rights::NONE;
+        args [] returns []
+        errors ["BadState: not attached", "BadArgument: not the standard form, a component that the CPU or kernel lacks, or a reserved bit"]
+
     /// Debug (dev profile only): writes a line to the kernel's console. At most 256 bytes.
     128 DebugLog on None, needs Rights::NONE; args ["address", "length_bytes"] returns [] errors ["OutOfRange"]
     /// Debug (dev profile only): prints the caller's capability table on the console (0), or every table, thread and pool

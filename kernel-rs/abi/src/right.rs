@@ -22,7 +22,7 @@ pub enum Kind {
     DeviceRange = 12,
     /// Authority to reset or power off the machine.
     Power = 13,
-    /// Place kept: guest execution.
+    /// Place kept: what a guest may fill by itself. Guests so far are threads with an address space ([`crate::guest`]).
     Guest = 14,
     /// Place kept: DMA translation domain of an IOMMU.
     DmaDomain = 15,

@@ -296,7 +296,7 @@ impl Own {
         }
         let next = cpu.ready[top as usize].front()?;
         let (c, mut t) = self.threads.with(local, running, next)?;
-        if t.payer.is_some() || t.budget_ns != 0 {
+        if t.payer.is_some() || t.budget_ns != 0 || t.user.is_inside() {
             return None;
         }
         let table = Self::page_table(&self.spaces, local, &mut t)?;

@@ -184,6 +184,11 @@ impl Kernel {
             Op::PortIn => self.port_in(call),
             Op::PortOut => self.port_out(call),
             Op::PowerControl => self.power_control(call),
+            Op::GuestAttach => self.guest_attach(call),
+            Op::GuestRun => self.guest_run(call),
+            Op::GuestKick => self.guest_kick(call),
+            Op::GuestSaveVector => self.guest_save_vector(call),
+            Op::GuestLoadVector => self.guest_load_vector(call),
             #[cfg(feature = "debug")]
             Op::DebugLog => self.debug_log(call),
             #[cfg(feature = "debug")]

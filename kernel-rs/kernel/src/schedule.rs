@@ -6,11 +6,12 @@
 //! at least the caller's priority and is charged to the caller's budget.
 
 use crate::alarm::NEVER;
-use crate::objects::{Endpoint, Notification, State, Thread};
+use crate::objects::{Endpoint, Notification, Space, State, Thread};
 use crate::queue::Queue;
 use crate::{Kernel, Level};
 use abi::error::Error;
 use machine::Next;
+use machine::guest::Exit;
 use machine::memory::Ref;
 use machine::registers::Registers;
 
@@ -471,7 +472,14 @@ impl Kernel {
             machine::load_user(&t.user);
         }
         *registers = t.registers;
-        if let Some(table) = t.space.and_then(|s| self.spaces.get(s)).and_then(|s| s.table.as_ref()) {
+        let table =
+            |s: Option<Ref<Space>>| s.and_then(|s| self.spaces.get(s)).filter(|s| !s.dying).and_then(|s| s.table.as_ref());
+        let mut inside = t.user.is_inside();
+        if inside && table(t.guest).is_none() {
+            t.user.leave_guest(registers, Exit::GONE);
+            (registers.rax, registers.rdi, inside) = (Error::Gone as u64, 0, false);
+        }
+        if let Some(table) = table(if inside { t.guest } else { t.space }) {
             machine::activate(table);
         }
         let (priority, stays) = (t.effective_priority(), t.affinity.is_none_or(|a| a == cpu));

@@ -5,8 +5,9 @@
 //! The frame is taken from the thread's pool; who pays is `kernel`'s matter. Reading and writing the registers
 //! themselves is `x86_64/user_state.rs`'s, on the host nobody's.
 
+use crate::guest::Guest;
 use crate::memory::Frames;
-use crate::memory::frames::{CONTEXT, Frame};
+use crate::memory::frames::CONTEXT;
 use core::ptr::NonNull;
 
 /// Room for an XSAVE image of x87, SSE and AVX state: 832 bytes (SDM volume 1, 13.4).
@@ -36,6 +37,9 @@ pub struct Block {
     pub(crate) vector: Image,
     /// Whether the thread used vector registers since it was started.
     pub(crate) uses_vector: bool,
+    pub(crate) guest: Guest,
+    /// An image that is not checked yet.
+    pub(crate) staging: Image,
 }
 
 const _: () = assert!(size_of::<Block>() <= crate::memory::FRAME_BYTES);
@@ -73,13 +77,8 @@ impl Context {
     }
 
     /// Gives the frame back. No CPU has the thread's state any more.
-    pub fn destroy(self, frames: &mut Frames) {
+    pub(crate) fn destroy(self, frames: &mut Frames) {
         frames.give(self.frame, CONTEXT);
-    }
-
-    /// The frame, for tests of who has which.
-    pub fn frame(&self) -> Frame {
-        Frame(self.frame)
     }
 }
 
@@ -97,7 +96,7 @@ impl UserState {
         (self.fs_base, self.gs_base) = (0, 0);
         if let Some(context) = &mut self.context {
             let block = context.block_mut();
-            block.uses_vector = false;
+            (block.uses_vector, block.guest.inside) = (false, 0);
             block.vector.clear();
         }
     }
@@ -107,12 +106,9 @@ impl UserState {
         self.context.as_ref().is_some_and(|c| c.block().uses_vector)
     }
 
-    /// Gives the context back; how many frames that frees.
+    /// Gives the context back, and the state page; how many frames the thread's pool paid for them.
     pub fn release(&mut self, frames: &mut Frames) -> u32 {
-        self.context.take().map_or(0, |c| {
-            c.destroy(frames);
-            1
-        })
+        self.context.take().map_or(0, |c| c.end(frames))
     }
 }
 

@@ -9,6 +9,7 @@
 pub mod acpi;
 pub mod command_line;
 pub mod context;
+pub mod guest;
 mod local;
 pub mod lock;
 pub mod memory;

@@ -3,6 +3,7 @@
 
 mod address_space;
 mod endpoint;
+mod guest;
 mod interrupt;
 mod io;
 mod mapping;

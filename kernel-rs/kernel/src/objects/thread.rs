@@ -80,6 +80,8 @@ pub struct Thread {
     pub buffer: Option<Ref<Memory>>,
     /// Its first page, as long as the object has pages.
     pub buffer_frame: Frame,
+    /// Where its guest runs (`guest`).
+    pub guest: Option<Ref<Space>>,
     /// Who hears of its faults, and with which badge.
     pub handler: Option<(Ref<Endpoint>, u64)>,
     /// The endpoint in which it received last (`Ref::id`); 0 = none.
@@ -151,6 +153,7 @@ impl Thread {
             to_table: Shortcut::default(),
             buffer: None,
             buffer_frame: Frame::default(),
+            guest: None,
             handler: None,
             serves: 0,
             notification: None,
@@ -210,6 +213,7 @@ impl Kernel {
         (t.to_space, t.to_table) = (Shortcut::default(), Shortcut::default());
         (t.buffer, t.buffer_frame) = (Some(buffer), buffer_frame);
         t.name = call.arguments[4].to_le_bytes();
+        t.user.forget_roots();
         Ok(Flow::NOTHING)
     }
 

@@ -8,6 +8,10 @@ use core::fmt::Arguments;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+mod guest;
+pub(crate) use guest::{bases, load_vector, pin_roots, save_vector, set_bases, vector_limits};
+pub use guest::{guest_faults, guest_runs, guest_syscall, has_guests};
+
 /// What this test thread's machine looks like.
 #[derive(Default)]
 pub struct Fake {
@@ -62,7 +66,9 @@ pub(crate) fn flush(root: u64, first: u64, end: u64) {
     fake(|m| m.flushed.push((root, first, end)));
 }
 
-pub(crate) fn retire(_: u64) {}
+pub(crate) fn retire(_: u64) {
+    crate::guest::RETIRED.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+}
 
 pub fn now_ns() -> u64 {
     fake(|m| m.now_ns)
@@ -87,9 +93,15 @@ pub fn activate_kernel() {}
 
 pub fn save_user(_: &mut UserState) {}
 
-pub fn load_user(_: &UserState) {}
+pub fn load_user(state: &UserState) {
+    if let Some(context) = &state.context {
+        context.block().guest.check_roots();
+    }
+}
 
-pub fn switch_user(_: &mut UserState, _: &UserState) {}
+pub fn switch_user(_: &mut UserState, to: &UserState) {
+    load_user(to);
+}
 
 pub fn begin_vector(state: &mut UserState) {
     if let Some(context) = &mut state.context {

@@ -384,7 +384,7 @@ impl Frames {
 
     /// `count` page table entries more point to the frame now. Only user frames can be pointed to: `false` otherwise.
     #[inline]
-    pub(super) fn reference(&mut self, frame: Frame, count: u32) -> bool {
+    pub(crate) fn reference(&mut self, frame: Frame, count: u32) -> bool {
         let Some((record, _)) = self.counted(frame) else { return false };
         // One CPU at a time changes the count: no need for more than a load and a store.
         record.references.store(record.references.load(Relaxed) + count, Relaxed);
@@ -393,7 +393,7 @@ impl Frames {
 
     /// One reference less; frees the frame, or its run, with the last one and says so.
     #[inline]
-    pub(super) fn unreference(&mut self, frame: Frame) -> bool {
+    pub(crate) fn unreference(&mut self, frame: Frame) -> bool {
         let Some((record, counted)) = self.counted(frame) else { panic!("{frame:?} is not a user frame") };
         let left = record.references.load(Relaxed) - 1;
         record.references.store(left, Relaxed);

@@ -9,12 +9,13 @@
 //! ABI says a call preserves, and the message, into the thread's own `Registers` (what is loaded). If the kernel
 //! declines, or the flag is taken, the call starts again on the long way.
 
-use super::per_cpu::{KernelLock, answer, this};
-use super::{apic, clock, cpu, fatal};
+use super::per_cpu::{KernelLock, PerCpu, answer, this};
+use super::{apic, clock, cpu, fatal, guest};
 use crate::local::{Core, Local, Outcome, Sent};
 use crate::registers::{FORCED_FLAGS, Registers, SYSCALL, USER_FLAGS};
 use crate::{Event, Next};
 use core::arch::{asm, global_asm};
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The kernel: gets the CPU's number, whether a thread was interrupted (else the CPU was idle), why, and its registers;
@@ -81,6 +82,10 @@ vector_stubs:
 .global entry_syscall
 entry_syscall:
   swapgs
+  cmpq $0, %gs:{guest}
+  jne entry_guest
+.global entry_syscall_home
+entry_syscall_home:
   cmpq $8, %rax
   je entry_call
   cmpq $11, %rax
@@ -269,6 +274,7 @@ entry_common:
   movq %rsp, %rdi
   call {enter}
 
+.global entry_leave
 entry_leave:
   popq %r15
   popq %r14
@@ -318,6 +324,7 @@ entry_idle:
     enter = sym enter,
     enter_syscall = sym enter_syscall,
     first = sym first,
+    guest = const offset_of!(PerCpu, guest),
     local_call = sym LOCAL_CALL,
     local_reply_receive = sym LOCAL_REPLY_RECEIVE,
     local_signal = sym LOCAL_SIGNAL,
@@ -479,6 +486,11 @@ extern "C" fn enter(frame: &mut Registers) -> u64 {
         fatal::exception(frame);
     }
     answer();
+    if frame.vector < 32
+        && let Some(way) = guest::exception(frame)
+    {
+        return way;
+    }
     let event = match frame.vector {
         14 => Event::Fault { vector: 14, error: frame.error, address: cpu::read_cr2() },
         vector @ 0..32 => Event::Fault { vector: vector as u8, error: frame.error, address: 0 },
@@ -521,7 +533,7 @@ extern "C" fn first(frame: &mut Registers) -> u64 {
     dispatch(false, Event::Nothing, frame)
 }
 
-fn dispatch(from_user: bool, event: Event, frame: &mut Registers) -> u64 {
+pub(super) fn dispatch(from_user: bool, event: Event, frame: &mut Registers) -> u64 {
     let address = HANDLER.load(Relaxed);
     // SAFETY: 1. `run` stored a `Handler` before any CPU came here, and nobody stores anything else.
     let handler = unsafe { core::mem::transmute::<usize, Handler>(address) };
@@ -532,6 +544,9 @@ fn dispatch(from_user: bool, event: Event, frame: &mut Registers) -> u64 {
 fn leave(next: Next, frame: &mut Registers) -> u64 {
     match next {
         Next::User => {
+            if let Some(way) = guest::before_leaving(frame) {
+                return way;
+            }
             frame.confine();
             (frame.vector == SYSCALL) as u64
         }

@@ -5,7 +5,7 @@
 //! A CPU answers at kernel entry and while it waits for the kernel lock, so the wait always ends.
 
 use super::cpu::{self, GS_BASE, KERNEL_GS_BASE};
-use super::{apic, kernel_space};
+use super::{apic, guest, kernel_space};
 use crate::local::{BEFORE_NOBODY, Core, Maker, Nobody};
 use crate::memory::PageTable;
 use crate::{MAX_CPUS, lock};
@@ -13,7 +13,7 @@ use abi::boot_info::USER_END;
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::*, fence};
 
 /// The first fields stand where `entry` expects them.
 #[repr(C)]
@@ -22,7 +22,7 @@ pub struct PerCpu {
     /// Top of the kernel stack, a multiple of 16.
     pub stack_top: AtomicU64,
     /// Parks the user's stack pointer during `syscall`.
-    scratch: AtomicU64,
+    pub(super) scratch: AtomicU64,
     /// The registers, and what comes with them, of the thread that runs here: never null.
     loaded: AtomicPtr<u8>,
     /// This CPU's flag of the kernel lock.
@@ -38,8 +38,11 @@ pub struct PerCpu {
     /// What the timer is set to; all ones = off.
     pub alarm_ns: AtomicU64,
     /// Root of the page tables that are loaded.
-    root: AtomicU64,
+    pub(super) root: AtomicU64,
     request: AtomicU32,
+    /// Block of the running thread's context if it is attached to a guest, else 0; and the roots it may load.
+    pub(super) guest: AtomicU64,
+    pub(super) pins: [AtomicU64; 2],
     nobody: UnsafeCell<Nobody>,
 }
 
@@ -65,6 +68,8 @@ static CPUS: [PerCpu; MAX_CPUS] = [const {
         alarm_ns: AtomicU64::new(u64::MAX),
         root: AtomicU64::new(0),
         request: AtomicU32::new(0),
+        guest: AtomicU64::new(0),
+        pins: [AtomicU64::new(0), AtomicU64::new(0)],
         nobody: UnsafeCell::new(Nobody::NEW),
     }
 }; MAX_CPUS];
@@ -174,7 +179,7 @@ pub fn activate_kernel() {
 }
 
 #[inline(always)]
-fn load(root: u64) {
+pub(super) fn load(root: u64) {
     if this().root.load(Relaxed) != root {
         this().root.store(root, Relaxed);
         // SAFETY: 1. `PageTable::new` copies the kernel's half; 2. `PageTable::destroy` retires the root first.
@@ -195,6 +200,7 @@ fn answer_request() {
     let block = this();
     // A flush of everything: other CPUs' changes are rare enough.
     if block.request.load(Acquire) & RETIRE != 0 {
+        guest::roots_retired();
         block.root.store(kernel_space::root(), Relaxed);
         // SAFETY: 1. the kernel's own tables.
         unsafe { cpu::write_cr3(kernel_space::root()) };
@@ -210,8 +216,11 @@ fn ask_others(root: u64, request: u32) {
     let me = this().index.load(Relaxed);
     let others = || running_cpus().iter().enumerate().filter(|(n, c)| *n != me && c.online.load(Relaxed));
     let mut asked = 0u64;
+    // The tables were written before: a CPU that does not have them loaded yet will load them as they are now.
+    fence(SeqCst);
     for (n, other) in others() {
-        if other.root.load(Relaxed) == root {
+        let may_load = request == RETIRE && other.pins.iter().any(|p| p.load(Relaxed) == root);
+        if may_load || other.root.load(Relaxed) == root {
             other.request.store(request, Release);
             apic::send(other.apic_id.load(Relaxed), apic::FLUSH);
             asked |= 1 << n;
@@ -241,6 +250,8 @@ pub(crate) fn flush(root: u64, first: u64, end: u64) {
 
 /// After it returns no CPU has these tables loaded.
 pub(crate) fn retire(root: u64) {
+    guest::count_retired();
+    guest::roots_retired();
     if this().root.load(Relaxed) == root {
         activate_kernel();
     }

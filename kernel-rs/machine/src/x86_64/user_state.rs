@@ -7,7 +7,8 @@
 //! is not there for another to speculate on.
 
 use super::cpu::{self, Features, features};
-use crate::context::{Image, UserState, VECTOR_BYTES};
+use super::guest;
+use crate::context::{Block, Image, UserState, VECTOR_BYTES};
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -19,6 +20,10 @@ const TASK_SWITCHED: u64 = 1 << 3;
 /// Components that are switched; 0 = the CPU has no XSAVE, FXSAVE does it.
 static MASK: AtomicU32 = AtomicU32::new(0);
 static OPTIMIZED: AtomicU32 = AtomicU32::new(0);
+/// Bits of MXCSR that this CPU has (SDM volume 1, 11.6.6).
+static MXCSR_MASK: AtomicU32 = AtomicU32::new(0);
+/// Bytes of an image: what the CPU writes, as a multiple of 8.
+static LENGTH: AtomicU32 = AtomicU32::new(512);
 
 /// Readies this CPU; the same on each. Part of `cpu::protect`.
 pub fn init() {
@@ -33,7 +38,12 @@ pub fn init() {
             asm!("xsetbv", in("ecx") 0, in("eax") mask, in("edx") 0, options(nostack));
             MASK.store(mask, Relaxed);
             OPTIMIZED.store(__cpuid_count(0xd, 1).eax & 1, Relaxed);
+            LENGTH.store(__cpuid_count(0xd, 0).ebx.next_multiple_of(8).min(VECTOR_BYTES as u32), Relaxed);
         }
+        let mut image = Image([0; VECTOR_BYTES]);
+        asm!("clts", "fxsave64 [{}]", in(reg) image.0.as_mut_ptr(), options(nostack, preserves_flags));
+        let mask = u32::from_le_bytes([image.0[28], image.0[29], image.0[30], image.0[31]]);
+        MXCSR_MASK.store(if mask == 0 { 0xffbf } else { mask }, Relaxed);
         set_task_switched();
     }
 }
@@ -148,29 +158,66 @@ fn save_context(state: &mut UserState) {
         // SAFETY: 1. saved just now.
         unsafe { set_task_switched() };
     }
+    guest::unpin_roots();
 }
 
 #[inline(never)]
 fn load_context(state: &UserState) {
+    guest::pin_roots(state);
     let Some(context) = &state.context else { return };
-    if context.block().uses_vector {
-        load(&context.block().vector);
+    let block = context.block();
+    block.guest.check_roots();
+    if block.uses_vector {
+        load(&block.vector);
     }
 }
 
 /// The running thread uses vector registers from now on, in their initial state.
 pub fn begin_vector(state: &mut UserState) {
-    let Some(context) = &mut state.context else { return };
-    let block = context.block_mut();
+    if let Some(context) = &mut state.context {
+        begin(context.block_mut());
+    }
+}
+
+pub(super) fn begin(block: &mut Block) {
     block.uses_vector = true;
     block.vector.clear();
     load(&block.vector);
+}
+
+/// Writes the running thread's vector registers to its block's image; how long it is.
+pub(crate) fn save_vector(block: &mut Block) -> usize {
+    if !block.uses_vector {
+        begin(block);
+    }
+    let (to, mask) = (block.vector.0.as_mut_ptr(), MASK.load(Relaxed));
+    // SAFETY: as `save`; 4. XSAVE writes every component, also one in its initial state.
+    unsafe {
+        match mask {
+            0 => asm!("fxsave64 [{}]", in(reg) to, options(nostack, preserves_flags)),
+            _ => asm!("xsave64 [{}]", in(reg) to, in("eax") mask, in("edx") 0, options(nostack, preserves_flags)),
+        }
+    }
+    LENGTH.load(Relaxed) as usize
+}
+
+/// Loads the image in the running thread's block, which was checked.
+pub(crate) fn load_vector(block: &mut Block) {
+    block.uses_vector = true;
+    load(&block.vector);
+}
+
+/// Components that an image may have, and bits of MXCSR.
+pub(crate) fn vector_limits() -> (u64, u32) {
+    let mask = MASK.load(Relaxed) as u64;
+    (if mask == 0 { 3 } else { mask }, MXCSR_MASK.load(Relaxed))
 }
 
 /// The running thread is about to be destroyed: this CPU forgets what it has of it.
 pub fn forget_user() {
     // SAFETY: 1. the registers' content is given up; the next thread that uses them loads its own.
     unsafe { set_task_switched() };
+    guest::unpin_roots();
 }
 
 /// Sets FS base of the running thread to a user address.

@@ -8,6 +8,7 @@
 //! | [`channel`] | calls through an endpoint, and the loop that serves one |
 //! | [`memory`] | memory of one's own, memory shared with others |
 //! | [`child`] | another program: loaded, given its capabilities, started, destroyed (root and process only) |
+//! | [`guest`] | the state page of a guest that this program runs |
 //! | [`thread`], [`sync`] | a further thread in this program, and what the two share |
 //! | [`clock`] | time |
 //! | [`provoke`], [`vector`] | faults on purpose and vector registers by hand, for test programs |
@@ -26,6 +27,7 @@ pub mod child;
 pub mod clock;
 #[cfg(target_os = "none")]
 mod entry;
+pub mod guest;
 #[cfg(target_os = "none")]
 mod heap;
 pub mod hostile;

@@ -17,12 +17,33 @@ pub(crate) fn invoke(op: Op, handle: Handle, arguments: [u64; 5]) -> Result<Valu
     unsafe { invoke_any(op as u64, handle, arguments) }
 }
 
+/// As [`invoke`], with what came out also after an error.
+pub(crate) fn invoke_raw(op: Op, handle: Handle, arguments: [u64; 5]) -> (Option<Error>, Values) {
+    // SAFETY: as `invoke`.
+    let (status, values) = unsafe { raw(op as u64, handle, arguments) };
+    let error = (status != 0).then(|| Error::from_u64(status).unwrap_or(Error::UnknownOperation));
+    (error, values)
+}
+
 /// Invokes any number, also one that is no operation: tests need that.
 ///
 /// # Safety
 /// The operation must not take away or change memory that Rust code holds references to.
+pub(crate) unsafe fn invoke_any(number: u64, handle: Handle, arguments: [u64; 5]) -> Result<Values> {
+    // SAFETY: the caller's promise.
+    match unsafe { raw(number, handle, arguments) } {
+        (0, values) => Ok(values),
+        (other, _) => Err(Error::from_u64(other).unwrap_or(Error::UnknownOperation)),
+    }
+}
+
+/// The instruction: status and values.
+///
+/// # Safety
+/// As [`invoke_any`].
 #[cfg(target_os = "none")]
-pub(crate) unsafe fn invoke_any(number: u64, handle: Handle, a: [u64; 5]) -> Result<Values> {
+#[inline(always)]
+unsafe fn raw(number: u64, handle: Handle, a: [u64; 5]) -> (u64, Values) {
     let status: u64;
     let mut v = [u64::from(handle.0), a[0], a[1], a[2], a[3], a[4]];
     // SAFETY: 1. registers go in and come out as `abi`'s table says, and `syscall` itself destroys rcx and r11.
@@ -42,10 +63,7 @@ pub(crate) unsafe fn invoke_any(number: u64, handle: Handle, a: [u64; 5]) -> Res
             options(nostack),
         );
     }
-    match status {
-        0 => Ok(v),
-        other => Err(Error::from_u64(other).unwrap_or(Error::UnknownOperation)),
-    }
+    (status, v)
 }
 
 /// On a host there is no such kernel: every operation says so, and nothing happens.
@@ -53,6 +71,6 @@ pub(crate) unsafe fn invoke_any(number: u64, handle: Handle, a: [u64; 5]) -> Res
 /// # Safety
 /// None needed; the signature is the one of the real thing.
 #[cfg(not(target_os = "none"))]
-pub(crate) unsafe fn invoke_any(_number: u64, _handle: Handle, _arguments: [u64; 5]) -> Result<Values> {
-    Err(Error::Unsupported)
+unsafe fn raw(_number: u64, _handle: Handle, _arguments: [u64; 5]) -> (u64, Values) {
+    (Error::Unsupported as u64, [0; 6])
 }

@@ -5,12 +5,13 @@
 //! this crate does not do: allocate, keep track of what is mapped where (`rt::memory` does), or speak any protocol.
 //!
 //! Units, errors and what is left after a failure stand in `abi::op`, at the operation of the same name.
-//! Read `call.rs` for the instruction, `objects.rs` for the methods, `buffer.rs` for the rest of a message; `raw.rs` is for
+//! Read `call.rs` for the instruction, `objects.rs` for the methods, `buffer.rs` for the rest of a message, `guest.rs` for guests; `raw.rs` is for
 //! programs that mean harm.
 #![no_std]
 
 pub mod buffer;
 mod call;
+pub mod guest;
 pub mod objects;
 pub mod raw;
 
