@@ -197,7 +197,7 @@ operations! {
     /// that, and one for what the kernel keeps. The calling thread must not use vector registers itself from here on.
     72 GuestAttach on Some(Kind::AddressSpace), needs Rights::EDIT;
         args ["state page memory handle, with the read and write rights"] returns []
-        errors ["BadState: the caller's own address space, or one that is being destroyed", "BadArgument: no RAM", "NoQuota", "Unsupported: a CPU without FSGSBASE"]
+        errors ["BadState: the caller's own address space, or one that is being destroyed", "BadArgument: no RAM, or memory made for large pages", "NoQuota", "Unsupported: a CPU without FSGSBASE"]
     /// Goes on in the guest with the registers of the state page, until the guest comes out. Registers other than
     /// those that a call keeps are destroyed. After a failure nothing has changed but, with `Gone`, the page: it holds the
     /// guest's registers if it was in.

@@ -17,7 +17,7 @@ impl Kernel {
     pub(crate) fn guest_attach(&mut self, call: &Call) -> Done {
         let (space, _) = self.object::<Space>(call, Kind::AddressSpace, Rights::EDIT)?;
         let (memory, _) = self.object_argument::<Memory>(call, 0, Kind::Memory, Rights::READ | Rights::WRITE)?;
-        let page = self.get(memory)?.frame(0).ok_or(at(Error::BadArgument, 0))?;
+        let page = self.get(memory)?.frame(0).filter(|f| self.frames.is_single(*f)).ok_or(at(Error::BadArgument, 0))?;
         if !machine::has_guests() {
             return Err(Error::Unsupported.into());
         }

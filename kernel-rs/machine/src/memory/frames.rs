@@ -363,6 +363,11 @@ impl Frames {
         self.unreference(frame)
     }
 
+    /// Whether it is a user frame by itself, no part of a run: it can be held without holding others.
+    pub fn is_single(&self, frame: Frame) -> bool {
+        self.view.has_tag(frame.0, USER)
+    }
+
     /// Whether a run for user code begins there.
     pub(super) fn is_run(&self, frame: Frame) -> bool {
         frame.0.is_multiple_of(RUN_FRAMES) && self.view.has_tag(frame.0, RUN)

@@ -3,12 +3,13 @@
 //! no right ever grows, revoke cuts what was derived and no more, quotas add up after each operation, a destroyed pool
 //! leaves nothing behind, a call is answered once, a handle is given out once, whoever waits is woken by what it waits for.
 //!
-//! `state` is the model, `ipc` its messages, `steps`, `effects` and `talk` have an arm for each operation of `abi::op`,
+//! `state` is the model, `ipc` its messages, `steps`, `effects`, `guests` and `talk` have an arm for each operation of `abi::op`,
 //! `run` puts both beside each other, `computer` is what runs them. A failure prints the seed and the shortest sequence of
 //! steps that `shrink` found; `FLATRACOON_SEED=n` runs that seed again, `FLATRACOON_OPERATIONS=n` says how many operations.
 
 mod computer;
 mod effects;
+mod guests;
 mod ipc;
 mod run;
 mod shrink;

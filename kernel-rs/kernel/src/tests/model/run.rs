@@ -328,7 +328,7 @@ impl Model {
         self.check_schedule();
         let balance = self.balance();
         if self.whole != 0 {
-            assert_eq!(balance, self.whole, "frames that pools paid for and frames that are free");
+            assert_eq!(balance, self.whole + self.w.paid_twice(), "frames that pools paid for and frames that are free");
         }
     }
 

@@ -73,6 +73,9 @@ pub struct Thread {
     pub buffer: Option<Object>,
     pub handler: Option<(Object, u64)>,
     pub bound: Option<Object>,
+    /// Address space and state page of its guest.
+    pub guest: Option<(Object, Object)>,
+    pub kicked: bool,
     pub state: State,
     pub expect: Expect,
     /// Kept across kernel entries: rbx, rbp, r12 to r15.
@@ -188,6 +191,8 @@ impl Thread {
             buffer: None,
             handler: None,
             bound: None,
+            guest: None,
+            kicked: false,
             state: State::Inactive,
             expect: Expect::Anything,
             kept: [0; 6],

@@ -47,6 +47,8 @@ pub fn weight(op: Op) -> u64 {
         Op::InterruptGsi | Op::InterruptMsi => 1,
         Op::InterruptBind | Op::InterruptAcknowledge => 1,
         Op::PortNarrow | Op::PortIn | Op::PortOut => 1,
+        Op::GuestAttach | Op::GuestRun | Op::GuestKick => 3,
+        Op::GuestSaveVector | Op::GuestLoadVector => 1,
         Op::PowerControl | Op::DebugLog | Op::DebugDump | Op::DebugFail => 1,
         #[allow(unreachable_patterns)]
         _ => 0,
@@ -328,6 +330,16 @@ impl Model {
                 self.expect(a, Expect::Fails(why));
                 self.perform(a, op, h, [action, 0, 0, 0, 0]);
             }
+            Op::GuestAttach => {
+                let (h, m) = (self.pick(table, Kind::AddressSpace), self.pick(table, Kind::Memory));
+                self.guest_attach(a, h, m);
+            }
+            Op::GuestRun => self.guest_run(a),
+            Op::GuestKick => {
+                let h = self.pick(table, Kind::Thread);
+                self.guest_kick(a, h);
+            }
+            Op::GuestSaveVector | Op::GuestLoadVector => self.guest_vector(a, op),
             Op::DebugLog | Op::DebugDump | Op::DebugFail if cfg!(not(feature = "debug")) => {
                 self.expect(a, Expect::Fails(e(Error::UnknownOperation)));
                 self.perform(a, op, 0, [0; 5]);
