@@ -10,7 +10,7 @@ export { signingKeys, writeEnrolledVars } from './keys/index.ts';
 export { createLog } from './log.ts';
 export { repositoryRoot } from './paths.ts';
 export { chooseAccelerator } from './qemu/accelerator.ts';
-export type { DiskFaults, FirmwareBoot } from './qemu/arguments.ts';
+export type { DiskFaults, FirmwareBoot, NetworkSpec } from './qemu/arguments.ts';
 export { type Artifacts, artifactsOf, type Profile } from './qemu/artifacts.ts';
 export type { BadSignName } from './qemu/bad-signs.ts';
 export { createWriteLog, Disk, readTable, readWriteLog, type SlotName, slotOf, tableRegions } from './qemu/disk.ts';

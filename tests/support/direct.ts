@@ -9,6 +9,7 @@ import {
   Disk,
   directBoot,
   type Machine,
+  type NetworkSpec,
   type Profile,
   startMachine,
 } from '../../build/src/testing.ts';
@@ -23,6 +24,7 @@ export interface DirectOptions {
   /** Another kernel than the build's. */
   readonly kernel?: string;
   readonly cpus?: number;
+  readonly networks?: readonly NetworkSpec[];
   readonly memoryMiB?: number;
   readonly expected?: readonly BadSignName[];
   /** Without the disk, storage has nothing to mount. */
@@ -74,6 +76,7 @@ async function startDirect(name: string, folder: string, options: DirectOptions)
       cpus: options.cpus ?? 1,
       memoryMiB: options.memoryMiB ?? 256,
       logFolder: folder,
+      ...(options.networks === undefined ? {} : { networks: options.networks }),
       ...(options.expected === undefined ? {} : { expected: options.expected }),
     });
     void machine.ended.then(done);

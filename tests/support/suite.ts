@@ -8,10 +8,10 @@ import type { Machine } from '../../build/src/testing.ts';
 import { artifactsOf, cargoBuild, type Profile, parseTap, run, type TapRun, tapProblems } from '../../build/src/testing.ts';
 import { root } from './root.ts';
 
-/** A manifest in servers-rs/tests/suite: `bundle.json`, `with-disk.json`. */
-export type SuiteManifest = 'bundle' | 'with-disk';
+/** A manifest in servers-rs/tests/suite (`bundle.json`, `with-disk.json`) or in tests/peer (`network.json`). */
+export type SuiteManifest = 'bundle' | 'with-disk' | 'network';
 
-const programs = ['suite', 'assistant'];
+const programs = ['suite', 'assistant', 'peer'];
 let compiled: Promise<string> | undefined;
 
 /** A bundle with the test programs, for this profile's kernel. */
@@ -19,7 +19,8 @@ export async function suiteBundle(manifest: SuiteManifest, profile: Profile): Pr
   compiled ??= compile();
   const folder = await compiled;
   const { kernel, folder: outDir, bundleTool } = artifactsOf(root, profile);
-  const description = JSON.parse(await readFile(join(root, 'servers-rs', 'tests', 'suite', `${manifest}.json`), 'utf8'));
+  const from = manifest === 'network' ? 'peer' : 'suite';
+  const description = JSON.parse(await readFile(join(root, 'servers-rs', 'tests', from, `${manifest}.json`), 'utf8'));
   const elf = (path: string) => {
     const name = basename(path);
     return programs.includes(name) ? join(folder, name) : join(outDir, '.build', 'programs', `${name}.elf`);

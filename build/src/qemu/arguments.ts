@@ -47,9 +47,18 @@ export interface DiskSpec extends DiskFaults {
   readonly writeLog?: string;
 }
 
+/** A network device whose frames go through a unix socket, each behind its length in four bytes, highest first. */
+export interface NetworkSpec {
+  /** Where somebody listens already. */
+  readonly socket: string;
+  /** Ethernet address, such as `52:54:00:12:34:56`. */
+  readonly address: string;
+}
+
 export interface MachineSpec {
   readonly boot: FirmwareBoot | DirectBoot;
   readonly disks: readonly DiskSpec[];
+  readonly networks?: readonly NetworkSpec[];
   readonly cpus: number;
   readonly memoryMiB: number;
   readonly accelerator: 'kvm' | 'tcg';
@@ -97,6 +106,7 @@ export function qemuArguments(spec: MachineSpec): string[] {
     ...['-object', 'rng-random,id=entropy,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=entropy'],
     ...boot(spec.boot),
     ...spec.disks.flatMap(disk),
+    ...(spec.networks ?? []).flatMap(network),
     ...(spec.tpm === undefined ? [] : tpm(spec.tpm)),
     ...(spec.exitDevice === true ? ['-device', `isa-debug-exit,iobase=0x${exitPort.toString(16)},iosize=4`] : []),
     ...(spec.plugin === undefined ? [] : ['-plugin', `file=${comma(spec.plugin)}`, '-d', 'plugin']),
@@ -162,6 +172,11 @@ function disk(spec: DiskSpec, index: number): string[] {
   }
   const onError = spec.writeFault?.outcome === 'freeze' ? ',werror=stop' : ',werror=report';
   return [...args, '-device', `virtio-blk-pci,drive=${top},serial=disk${index},bootindex=${index + 1}${onError},rerror=report`];
+}
+
+function network(spec: NetworkSpec, index: number): string[] {
+  const end = `stream,id=network${index},server=off,addr.type=unix,addr.path=${comma(spec.socket)}`;
+  return ['-netdev', end, '-device', `virtio-net-pci,netdev=network${index},mac=${spec.address}`];
 }
 
 function faults(name: string, image: string, spec: DiskSpec): Record<string, unknown> {

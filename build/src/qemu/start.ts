@@ -5,7 +5,15 @@ import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type RunningProgram, startProgram } from '../toolchain/qemu.ts';
 import { chooseAccelerator } from './accelerator.ts';
-import { type DirectBoot, type DiskSpec, emulator, type FirmwareBoot, type MachineSpec, qemuArguments } from './arguments.ts';
+import {
+  type DirectBoot,
+  type DiskSpec,
+  emulator,
+  type FirmwareBoot,
+  type MachineSpec,
+  type NetworkSpec,
+  qemuArguments,
+} from './arguments.ts';
 import type { BadSignName } from './bad-signs.ts';
 import { Console, stamp } from './console.ts';
 import { Machine } from './machine.ts';
@@ -18,6 +26,7 @@ export interface MachineOptions {
   readonly name: string;
   readonly boot: FirmwareBoot | DirectBoot;
   readonly disks?: readonly DiskSpec[];
+  readonly networks?: readonly NetworkSpec[];
   readonly cpus?: number;
   readonly memoryMiB?: number;
   readonly icount?: boolean;
@@ -105,6 +114,7 @@ async function specOf(options: MachineOptions, qmp: string): Promise<MachineSpec
     icount,
     reset: options.reset ?? 'end',
     qmp,
+    ...(options.networks === undefined ? {} : { networks: options.networks }),
     ...(options.gdb === undefined ? {} : { gdb: options.gdb }),
     ...(options.tpm === undefined ? {} : { tpm: options.tpm }),
     ...(options.plugin === undefined ? {} : { plugin: options.plugin }),

@@ -19,7 +19,7 @@ const CONFIG_STATUS: usize = 6;
 const CONFIG_MTU: usize = 10;
 const STATUS_LINK_UP: u16 = 1;
 /// 5.1.6: `virtio_net_hdr` with `num_buffers`, which version 1 always has.
-const HEADER_BYTES: usize = 12;
+pub const HEADER_BYTES: usize = 12;
 /// 5.1.2 queue numbers.
 const RECEIVE: u16 = 0;
 const TRANSMIT: u16 = 1;
@@ -146,3 +146,64 @@ impl<R: Registers, A: Area> Net<R, A> {
 }
 
 const _: () = assert!(FRAME >= HEADER_BYTES);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::bench;
+    use dma::Area as _;
+
+    #[test]
+    fn a_started_device_has_all_receive_slots_and_tells_its_address() {
+        let (device, _, net) = bench();
+        let net = net.unwrap();
+        assert_eq!((device.waiting(0), device.waiting(1)), (SLOTS, 0));
+        assert_eq!((net.address(), net.mtu_bytes(), net.link_is_up()), ([0x52, 0x54, 0, 0x12, 0x34, 0x56], 1500, true));
+    }
+    #[test]
+    fn frames_come_in_where_the_client_looks_for_them() {
+        let (device, frames, net) = bench();
+        let mut net = net.unwrap();
+        for n in 0..1000u16 {
+            let frame = [n as u8; 60];
+            device.deliver(&frame, 0);
+            let (slot, length) = net.take_receive().unwrap().unwrap();
+            let mut found = [0; 60];
+            frames.read(receive_frame(0, slot), &mut found).unwrap();
+            assert_eq!((found, length), (frame, 60));
+            net.give_receive(slot).unwrap();
+        }
+        assert_eq!(net.take_receive(), Ok(None));
+    }
+    #[test]
+    fn frames_go_out_as_the_client_put_them() {
+        let (device, frames, net) = bench();
+        let mut net = net.unwrap();
+        for slot in [7, 0, 255, 7] {
+            frames.write(transmit_frame(0, slot), &[slot as u8; 100]).unwrap();
+            net.give_transmit(slot, 100).unwrap();
+            assert_eq!(net.give_transmit(slot, 100), Err(Fault::Broken), "the device has it");
+            assert_eq!(device.send(), [slot as u8; 100]);
+            assert_eq!(net.take_transmit(), Ok(Some(slot)));
+        }
+    }
+    #[test]
+    fn a_length_that_no_frame_has_is_broken() {
+        for more in [-61, -72, 1455, i32::MAX - 72] {
+            let (device, _, net) = bench();
+            let mut net = net.unwrap();
+            device.deliver(&[0; 60], more);
+            assert_eq!(net.take_receive(), Err(Fault::Broken), "{more}");
+        }
+    }
+    #[test]
+    fn started_again_it_forgets_what_was_under_way() {
+        let (device, _, net) = bench();
+        let mut net = net.unwrap();
+        device.deliver(&[1; 60], 0);
+        net.give_transmit(3, 60).unwrap();
+        net.start().unwrap();
+        assert_eq!((device.waiting(0), device.waiting(1)), (SLOTS, 0));
+        assert_eq!((net.take_receive(), net.take_transmit()), (Ok(None), Ok(None)));
+    }
+}

@@ -3,6 +3,8 @@
 #![cfg_attr(target_os = "none", no_std)]
 
 mod device;
+#[cfg(test)]
+mod fake;
 mod serve;
 
 use mmio::Mapped;

@@ -11,6 +11,7 @@
 //! | [`guest`] | the state page of a guest that this program runs |
 //! | [`thread`], [`sync`] | a further thread in this program, and what the two share |
 //! | [`clock`] | time |
+//! | [`cpu`] | random numbers of the CPU |
 //! | [`provoke`], [`vector`] | faults on purpose and vector registers by hand, for test programs |
 //! | [`hostile`] | calls with any registers, for a test program that means harm |
 //! | [`measure`] | instructions counted, for benchmarks |
@@ -25,6 +26,7 @@ extern crate alloc;
 pub mod channel;
 pub mod child;
 pub mod clock;
+pub mod cpu;
 #[cfg(target_os = "none")]
 mod entry;
 pub mod guest;

@@ -2,6 +2,9 @@
 //! Interface identifiers (RFC 4291 appendix A, RFC 7217), and a seed for sequence numbers.
 
 use crate::autoconf::Identifiers;
+use api_random::{Bytes, Client};
+use rt::channel::Channel;
+use rt::start::grant;
 use smoltcp::wire::Ipv6Address;
 
 pub struct Identity {
@@ -12,7 +15,14 @@ pub struct Identity {
 impl Identity {
     /// Of the station with this Ethernet address.
     pub fn new(address: [u8; 6]) -> Identity {
-        Identity { address, secret: rt::clock::now_ns() }
+        let (endpoint, _) = grant::call(api_random::NAME).unzip();
+        let bytes = endpoint.and_then(|endpoint| Client(Channel(endpoint)).bytes().ok());
+        let secret = bytes.and_then(|Bytes(bytes)| bytes.first_chunk().copied().map(u64::from_le_bytes));
+        let secret = secret.unwrap_or_else(|| {
+            rt::warning!("no random numbers: sequence numbers come from the clock and can be guessed");
+            rt::clock::now_ns()
+        });
+        Identity { address, secret }
     }
     pub fn seed(&self) -> u64 {
         self.secret

@@ -8,7 +8,7 @@
 //! | 19 | takes a number as text, sends so many bytes and the end |
 //! | 99 | takes `address port count`, connects there, sends count bytes, expects them back, says how it went |
 //!
-//! Bytes that it makes are `pattern(n)`; the checksum is FNV-1a of 64 bits.
+//! Bytes that it makes are `pattern(n)`; the checksum is FNV-1a of 32 bits.
 #![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;

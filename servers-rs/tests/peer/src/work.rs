@@ -8,8 +8,8 @@ use api_socket::{Peer, State};
 use core::net::Ipv6Addr;
 use sockets::{Net, Stream};
 
-const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x100_0000_01b3;
+const FNV_START: u32 = 0x811c_9dc5;
+const FNV_PRIME: u32 = 0x0100_0193;
 /// Longest question of a peer.
 const LINE_BYTES: usize = 128;
 
@@ -22,7 +22,7 @@ pub enum Progress {
 
 enum Task {
     Echo { kept: Vec<u8> },
-    Sink { count: u64, sum: u64 },
+    Sink { count: u64, sum: u32 },
     Ask { line: Vec<u8>, port: u16 },
     Source { sent: u64, count: u64 },
     Call { other: Option<Stream>, sent: u64, back: u64, count: u64, wrong: bool },
@@ -39,8 +39,8 @@ pub struct Job {
 fn pattern(n: u64) -> u8 {
     (n.wrapping_mul(31) >> 3) as u8 ^ n as u8
 }
-fn fnv(sum: u64, byte: u8) -> u64 {
-    (sum ^ u64::from(byte)).wrapping_mul(FNV_PRIME)
+fn fnv(sum: u32, byte: u8) -> u32 {
+    (sum ^ u32::from(byte)).wrapping_mul(FNV_PRIME)
 }
 
 impl Job {
@@ -81,7 +81,7 @@ impl Job {
                 *sum = bytes.get(..taken).unwrap_or(&[]).iter().fold(*sum, |sum, byte| fnv(sum, *byte));
                 *count += taken as u64;
                 if at_end {
-                    self.task = Task::Say { text: format!("{count} {sum:016x}\n").into_bytes() };
+                    self.task = Task::Say { text: format!("{count} {sum:08x}\n").into_bytes() };
                     return Progress::Moved;
                 }
                 moved(taken)
