@@ -111,15 +111,19 @@ export function routerAdvert(advert: Advert, said: Said = {}): Buffer {
   return icmpFrame(icmp.router, Buffer.concat(parts), { to: allNodes, ...said });
 }
 
+const macOption = (kind: number, mac: string) => Buffer.concat([Buffer.from([kind, 1]), macBytes(mac)]);
+
 /** Who has this address? From `::` it is the question of somebody who wants to have it. */
 export function solicit(target: string, said: Said = {}): Buffer {
   const to = addressText(Buffer.concat([addressBytes('ff02::1:ff00:0').subarray(0, 13), addressBytes(target).subarray(13)]));
-  return icmpFrame(icmp.solicit, Buffer.concat([Buffer.alloc(4), addressBytes(target)]), { to, ...said });
+  const own = said.from === '::' ? Buffer.alloc(0) : macOption(1, said.mac ?? routerMac);
+  return icmpFrame(icmp.solicit, Buffer.concat([Buffer.alloc(4), addressBytes(target), own]), { to, ...said });
 }
 
 /** This address is mine. */
 export function advert(target: string, said: Said = {}): Buffer {
-  return icmpFrame(icmp.advert, Buffer.concat([Buffer.from([0x20, 0, 0, 0]), addressBytes(target)]), { to: allNodes, ...said });
+  const rest = [Buffer.from([0x20, 0, 0, 0]), addressBytes(target), macOption(2, said.mac ?? routerMac)];
+  return icmpFrame(icmp.advert, Buffer.concat(rest), { to: allNodes, ...said });
 }
 
 export function echo(sequence: number, data: Buffer, said: Said = {}): Buffer {

@@ -20,8 +20,8 @@ use api_socket::Peer;
 use sockets::{Datagrams, Listener, Net};
 use work::{Job, Progress};
 
-const PIPE_BYTES: u32 = 32 * 1024;
-const BACKLOG: u16 = 16;
+const PIPE_BYTES: u32 = 16 * 1024;
+const BACKLOG: u16 = 64;
 const PORTS: [u16; 4] = [7, 9, 19, 99];
 const SECOND_NS: u64 = 1_000_000_000;
 
