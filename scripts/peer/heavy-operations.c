@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: PMPL-1.0-or-later
  * A TCG plugin for `bench kernel`: counts the operations that cost far more on hardware than the one instruction they are,
- * between marks that the guest sets (servers-rs/lib/rt/src/measure.rs), and finds the kernel's longest run without a moment
- * at which an interrupt could come.
- *
- * The kernel runs with interrupts off but for `sti` and `hlt`, so a run lasts from the first kernel instruction after user
- * code (or after such a moment) to the last before the next. A run that the end of a translated block cuts short by an
- * exception is counted whole: the result is never too small. What comes before the first return to user code is not counted.
+ * between marks that the guest sets (servers-rs/lib/rt/src/measure.rs).
  *
  * The emulator's header is not packaged everywhere, so the few declarations it needs (plugin interface version 1) stand here.
  * Build: cc -shared -fPIC -O2 -o heavy-operations.so heavy-operations.c; use: -plugin ./heavy-operations.so -d plugin.
@@ -22,18 +17,14 @@ struct qemu_plugin_insn;
 typedef struct qemu_info qemu_info_t;
 typedef void (*translated_fn)(qemu_plugin_id_t, struct qemu_plugin_tb *);
 typedef void (*executed_fn)(unsigned int cpu, void *);
-typedef void (*exit_fn)(qemu_plugin_id_t, void *);
 
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t, translated_fn);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *);
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *, executed_fn, int flags, void *);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, executed_fn, int flags, void *);
 void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *, int operation, void *value, uint64_t immediate);
-void qemu_plugin_register_atexit_cb(qemu_plugin_id_t, exit_fn, void *);
 void qemu_plugin_outs(const char *);
 
 #define EXPORT __attribute__((visibility("default")))
@@ -129,31 +120,9 @@ static void marked(unsigned int cpu, void *mark)
     }
 }
 
-/* A block as one word: instructions times eight, plus these. */
-enum { IN_KERNEL = 1, LETS_INTERRUPTS_IN = 2, RETURNS_TO_USER = 4, INSTRUCTIONS_SHIFT = 3 };
-static uint64_t run, longest;
-static int booted;
-
-static void block(unsigned int cpu, void *word)
-{
-    uint64_t it = (uint64_t)(uintptr_t)word;
-    (void)cpu;
-    if (!(it & IN_KERNEL)) {
-        run = 0;
-        return;
-    }
-    run += it >> INSTRUCTIONS_SHIFT;
-    if (booted && run > longest)
-        longest = run;
-    if (it & (LETS_INTERRUPTS_IN | RETURNS_TO_USER))
-        run = 0;
-    booted |= (it & RETURNS_TO_USER) != 0;
-}
-
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     size_t count = qemu_plugin_tb_n_insns(tb);
-    uint64_t word = (uint64_t)count << INSTRUCTIONS_SHIFT | (qemu_plugin_tb_vaddr(tb) >> 63 ? IN_KERNEL : 0);
     (void)id;
     for (size_t n = 0; n < count; n++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, n);
@@ -165,22 +134,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
             qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD_U64, &executed[operation], 1);
         if (mark != 0)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, marked, NO_REGISTERS, (void *)(intptr_t)mark);
-        if (length == 1 && (code[0] == 0xfb || code[0] == 0xf4)) /* sti, hlt */
-            word |= LETS_INTERRUPTS_IN;
-        /* An interrupt may come before the first instruction there. */
-        if (operation == sysret || operation == iret)
-            word |= RETURNS_TO_USER;
     }
-    qemu_plugin_register_vcpu_tb_exec_cb(tb, block, NO_REGISTERS, (void *)(uintptr_t)word);
-}
-
-static void ended(qemu_plugin_id_t id, void *unused)
-{
-    char line[64];
-    (void)id;
-    (void)unused;
-    snprintf(line, sizeof line, "longest run without interrupts: %" PRIu64 "\n", longest);
-    qemu_plugin_outs(line);
 }
 
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
@@ -189,6 +143,5 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
     (void)argc;
     (void)argv;
     qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
-    qemu_plugin_register_atexit_cb(id, ended, NULL);
     return 0;
 }

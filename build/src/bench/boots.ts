@@ -95,6 +95,6 @@ async function start(subject: Subject, parent: string, plugin?: string) {
     memoryMiB: 512,
     accelerator: 'tcg',
     expected: ['server-panic'],
-    ...(plugin === undefined ? {} : { icount: true, plugin }),
+    ...(plugin === undefined ? {} : { icount: true, plugins: [plugin] }),
   });
 }

@@ -38,11 +38,16 @@ const countsMs = 900_000;
 const ratioMs = 300_000;
 
 export async function countInstructions(bench: KernelBench): Promise<Counts> {
-  const plugin = join(bench.folder, 'heavy-operations.so');
-  await run('gcc', ['-shared', '-fPIC', '-O2', '-o', plugin, join(bench.root, 'scripts/peer/heavy-operations.c')]);
+  const plugins = await Promise.all(['heavy-operations', 'interrupts-off'].map((name) => compilePlugin(bench, name)));
   bench.say('counting instructions, one CPU');
-  const lines = await boot(bench, [], { cpus: 1, icount: true, plugin }, countsMs);
+  const lines = await boot(bench, [], { cpus: 1, icount: true, plugins }, countsMs);
   return parseCounts(lines);
+}
+
+async function compilePlugin({ root, folder }: KernelBench, name: string): Promise<string> {
+  const out = join(folder, `${name}.so`);
+  await run('gcc', ['-shared', '-fPIC', '-O2', '-o', out, join(root, 'scripts/peer', `${name}.c`)]);
+  return out;
 }
 
 /** Round trips between CPUs, in wall time: ratio to those on one CPU. */
@@ -66,7 +71,7 @@ export function parseCounts(lines: readonly string[]): Counts {
   const reports = lines.flatMap((line) => /emulator: heavy: (\d+) (.*)$/.exec(line)?.[2] ?? []);
   if (rows.length !== reports.length)
     throw new InternalError(`${rows.length} rows, but ${reports.length} reports of the emulator`);
-  const longest = lines.map((line) => /longest run without interrupts: (\d+)/.exec(line)).find(Boolean)?.[1];
+  const longest = lines.map((line) => /emulator: interrupts-off: longest=(\d+) /.exec(line)).find(Boolean)?.[1];
   const refusals = lines.map((line) => /^bench refused (.*)$/.exec(line)).find(Boolean)?.[1];
   if (longest === undefined || refusals === undefined) throw new InternalError('the benchmark did not say all');
   return {
@@ -84,7 +89,7 @@ function heavyOf(report: string): Partial<Record<HeavyOperation, number>> {
 async function boot(
   bench: KernelBench,
   args: readonly string[],
-  machineOptions: { readonly cpus: number; readonly icount?: boolean; readonly plugin?: string },
+  machineOptions: { readonly cpus: number; readonly icount?: boolean; readonly plugins?: readonly string[] },
   timeoutMs: number,
 ): Promise<string[]> {
   const machine = await startMachine({
@@ -103,7 +108,8 @@ async function boot(
     const [, end, why] = await machine.console.waitFor(/^bench (end|failed: (.*))$/, { timeoutMs });
     if (end !== 'end') throw new InternalError(`the benchmark failed: ${why}`, {});
     await machine.quit();
-    if (machineOptions.plugin !== undefined) await machine.console.waitFor(/longest run without/, { timeoutMs: 10_000 });
+    if (machineOptions.plugins !== undefined)
+      await machine.console.waitFor(/emulator: interrupts-off: longest=/, { timeoutMs: 10_000 });
     return machine.console.lines.map(({ text }) => text);
   } finally {
     await machine.close();

@@ -5,7 +5,7 @@ import { kernelRows } from './kernel-rows.ts';
 import { parseCounts } from './kernel-run.ts';
 
 const said = (row: string, heavy: string) => [row, `emulator: heavy: 0 ${heavy}`];
-const end = ['bench refused right NoRight', 'emulator: longest run without interrupts: 6000', 'bench end'];
+const end = ['bench refused right NoRight', 'emulator: interrupts-off: longest=6000 runs=9 over_goal=1 over_must=0', 'bench end'];
 const call = 'bench row ipc.call_reply.other_as.4w operations 10000 instructions 3005000';
 
 describe('the kernel benchmark', () => {

@@ -72,8 +72,8 @@ export interface MachineSpec {
   readonly tpm?: string;
   /** What a reset that the guest asks for does: `end` the machine (a test then notices a reset loop) or `reboot`. */
   readonly reset: 'end' | 'reboot';
-  /** A TCG plugin; what it says comes out as lines of the emulator. */
-  readonly plugin?: string;
+  /** TCG plugins; what they say comes out as lines of the emulator. */
+  readonly plugins?: readonly string[];
   /** Lets the guest end the emulator through port 0xf4 with status (value << 1) | 1. */
   readonly exitDevice?: boolean;
 }
@@ -109,7 +109,8 @@ export function qemuArguments(spec: MachineSpec): string[] {
     ...(spec.networks ?? []).flatMap(network),
     ...(spec.tpm === undefined ? [] : tpm(spec.tpm)),
     ...(spec.exitDevice === true ? ['-device', `isa-debug-exit,iobase=0x${exitPort.toString(16)},iosize=4`] : []),
-    ...(spec.plugin === undefined ? [] : ['-plugin', `file=${comma(spec.plugin)}`, '-d', 'plugin']),
+    ...(spec.plugins ?? []).flatMap((plugin) => ['-plugin', `file=${comma(plugin)}`]),
+    ...(spec.plugins === undefined ? [] : ['-d', 'plugin']),
     ...(spec.gdb === undefined ? [] : ['-gdb', spec.gdb, '-S']),
   ];
 }

@@ -34,7 +34,7 @@ export interface MachineOptions {
   readonly tpm?: string;
   readonly reset?: MachineSpec['reset'];
   readonly exitDevice?: boolean;
-  readonly plugin?: string;
+  readonly plugins?: readonly string[];
   /** Instead of the probed one. */
   readonly accelerator?: MachineSpec['accelerator'];
   /** Bad signs that this run is about: they are ordinary lines then. */
@@ -117,7 +117,7 @@ async function specOf(options: MachineOptions, qmp: string): Promise<MachineSpec
     ...(options.networks === undefined ? {} : { networks: options.networks }),
     ...(options.gdb === undefined ? {} : { gdb: options.gdb }),
     ...(options.tpm === undefined ? {} : { tpm: options.tpm }),
-    ...(options.plugin === undefined ? {} : { plugin: options.plugin }),
+    ...(options.plugins === undefined ? {} : { plugins: options.plugins }),
     ...(options.exitDevice === undefined ? {} : { exitDevice: options.exitDevice }),
   };
 }

@@ -8,8 +8,8 @@ use crate::memory::Private;
 use manifest::{Startup, layout};
 use program::{Access, Program};
 use sys::{
-    AddressSpace, Capability, Endpoint, Error, Handle, Memory, PAGE_BYTES, Pool, Result, Rights, Table, Thread, ThreadSetup,
-    start,
+    AddressSpace, Capability, Endpoint, Error, Handle, Memory, Notification, PAGE_BYTES, Pool, Result, Rights, Table, Thread,
+    ThreadSetup, start,
 };
 
 /// A program that may run.
@@ -159,4 +159,10 @@ pub fn destroy_pool(pool: Pool) -> Result<()> {
     // not outlive the function that made it; a `Shared` gives out no reference but atomics, and touching one that is
     // gone is a fault of this program, not a wrong value.
     unsafe { pool.destroy_all() }
+}
+
+/// Destroys a notification that nothing needs any more.
+pub fn destroy_notification(notification: Notification) -> Result<()> {
+    // SAFETY: it is no memory.
+    unsafe { notification.destroy() }
 }

@@ -9,6 +9,8 @@ use sys::{AddressSpace, Capability, Error, Memory, PAGE_BYTES, Pool, Rights, sta
 
 /// Room of one mapping.
 pub const WINDOW_BYTES: u64 = 64 << 20;
+/// Most mappings that one `Op::MapMany` makes.
+const MAX_RECORDS: usize = 128;
 /// One bit per window that is in use.
 static USED: AtomicU64 = AtomicU64::new(0);
 
@@ -40,6 +42,30 @@ impl Window {
                 Err(error)
             }
         }
+    }
+    /// As [`Window::map_from`], each page as a mapping of its own.
+    pub fn map_pages(memory: Memory, offset_bytes: u64, pages: usize, access: Rights) -> sys::Result<Window> {
+        let length_bytes = pages as u64 * PAGE_BYTES;
+        if length_bytes == 0 || length_bytes > WINDOW_BYTES {
+            return Err(Error::NoQuota);
+        }
+        let number = claim().ok_or(Error::NoQuota)?;
+        let window = Window { address: layout::WINDOWS + u64::from(number) * WINDOW_BYTES, length_bytes };
+        let mut at = 0;
+        while at < pages {
+            let records = (pages - at).min(MAX_RECORDS);
+            crate::channel::with_buffer(|buffer| {
+                for n in 0..records {
+                    let page = (at + n) as u64 * PAGE_BYTES;
+                    let (offset_bytes, address) = (offset_bytes + page, window.address + page);
+                    buffer.set_mapping(n, memory, offset_bytes, address, PAGE_BYTES, access);
+                }
+            });
+            // After an error the window's end unmaps what is there already.
+            AddressSpace(start::ADDRESS_SPACE).map_many(records as u64)?;
+            at += records;
+        }
+        Ok(window)
     }
     /// Where it is. For crates that make safe access out of it.
     pub fn address(&self) -> u64 {
@@ -131,6 +157,13 @@ impl Drop for Private {
             let _ = unsafe { self.memory.destroy() };
         }
     }
+}
+
+/// Destroys a memory object that was made for [`Shared`] or for another program.
+pub fn discard(memory: Memory) -> sys::Result<()> {
+    // SAFETY: no reference points into such memory: a `Shared` gives out none but atomics, and touching one that is gone
+    // is a fault of this program; a `Private` never tells its handle while it lives.
+    unsafe { memory.destroy() }
 }
 
 /// Memory that others may write at any moment: what is checked must be copied out first.

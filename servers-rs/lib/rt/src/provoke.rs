@@ -64,6 +64,26 @@ pub fn privileged() {
     }
 }
 
+/// Reads a port, which no program may do by itself.
+pub fn port_in() {
+    // SAFETY: in user mode, without the port's permission, `in` raises an exception and does nothing else.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        core::arch::asm!("in al, dx", in("dx") 0x3f8u16, out("al") _, options(nostack, nomem))
+    }
+}
+
+/// Asks where the interrupt table is: with UMIP on (Intel SDM volume 3, 2.5) user mode may not know.
+pub fn table_address() {
+    let mut told = [0u8; 16];
+    // SAFETY: it raises an exception; if it did not, it would write 10 bytes into `told`.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        core::arch::asm!("sidt [{0}]", in(reg) told.as_mut_ptr(), options(nostack))
+    }
+    black_box(told);
+}
+
 /// Calls itself until the page under the stack is touched.
 #[allow(unconditional_recursion, reason = "that is the point")]
 pub fn overflow_stack() -> u64 {
