@@ -167,7 +167,11 @@ impl Model {
                     _ => 0,
                 };
                 if why == 0 {
-                    if self.w.things[object].root || self.strands(|o| o == object) {
+                    let wakes =
+                        matches!(self.w.things[object].kind, Kind::Thread | Kind::Table | Kind::Endpoint | Kind::Notification);
+                    // Whom it wakes may preempt the caller halfway, and the model knows no halves.
+                    let halves = wakes && a.thread != self.root.thread;
+                    if self.w.things[object].root || halves || self.strands(|o| o == object) {
                         return;
                     }
                     self.w.kill(object);

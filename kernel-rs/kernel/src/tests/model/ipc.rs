@@ -169,6 +169,7 @@ impl Facts {
                 self.end_wait(s);
                 self.next_reply += 1;
                 self.thread_mut(s).state = State::Replying(self.next_reply);
+                self.thread_mut(s).server = r;
                 (self.thread_mut(r).reply, self.thread_mut(r).lent) = (Some(self.next_reply), true);
             }
             Outgoing::Exit(_) => {
@@ -225,11 +226,7 @@ impl Facts {
                 return true;
             }
             at = match self.thread(one).state {
-                State::Replying(number) => self
-                    .threads
-                    .iter()
-                    .find(|t| self.thread(**t).reply == Some(number))
-                    .map_or(Server::Nobody, |t| Server::One(*t)),
+                State::Replying(_) => Server::One(self.thread(one).server),
                 State::Sending(o) => match self.things[o].part {
                     Part::Endpoint { server, .. } => server,
                     _ => Server::Nobody,

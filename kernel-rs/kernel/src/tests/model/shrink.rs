@@ -55,6 +55,9 @@ pub fn or_shrink<R>(seed: u64, run: impl FnOnce() -> R) -> R {
         Err(problem) => problem,
     };
     println!("FLATRACOON_SEED={seed} fails: {}", message(&*problem));
+    if number("FLATRACOON_SHRINK") == Some(0) {
+        std::panic::resume_unwind(problem);
+    }
     let failed = (0..ROUNDS).find(|round| fails(seed, *round, &seeds(seed, *round)).is_some());
     let Some(round) = failed else {
         println!("it does not fail when it is run again");

@@ -86,6 +86,8 @@ pub struct Thread {
     pub badge: u64,
     pub tag: u64,
     pub words: [u64; 4],
+    /// Who took its call.
+    pub server: Object,
     /// Number of the call that it may answer.
     pub reply: Option<u64>,
     pub deadline_ns: Option<u64>,
@@ -201,6 +203,7 @@ impl Thread {
             badge: 0,
             tag: 0,
             words: [0; 4],
+            server: 0,
             reply: None,
             deadline_ns: None,
             priority: 0,
