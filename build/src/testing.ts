@@ -28,5 +28,6 @@ export { prepareBuild } from './steps/build.ts';
 export { cargoBuild } from './toolchain/cargo.ts';
 export type { RunOptions, RunResult } from './toolchain/exec.ts';
 export { CommandError, run } from './toolchain/exec.ts';
+export { cargoHost } from './toolchain/host.ts';
 export { slotBuild, slotExtract, slotInspect, slotVerify } from './toolchain/slot-tool.ts';
 export { formatSize, parseDurationUs, parseSize } from './units.ts';

@@ -122,6 +122,27 @@ fn reply_twice() {
 }
 
 #[test]
+fn reply_to_a_call_that_came_after_the_one_it_was_for() {
+    let mut w = World::new();
+    let endpoint = w.create(Kind::Endpoint);
+    let caller = w.thread(1);
+    assert_eq!(w.call(1, Op::Call, endpoint, &[0]), None);
+    w.root(Op::Receive, endpoint, &[0]).ok();
+    let old = w.root(Op::ReplySave, Handle::NULL, &[]).handle();
+    // The call ends without an answer, and the caller makes another.
+    w.root(Op::ThreadStop, caller, &[]).ok();
+    w.root(Op::ThreadResume, caller, &[]).ok();
+    w.wakes(1).unwrap().fails(Error::Cancelled);
+    assert_eq!(w.call(1, Op::Call, endpoint, &[0]), None);
+    w.root(Op::Receive, endpoint, &[0]).ok();
+    w.root(Op::Inspect, old, &[]).fails(Error::BadHandle);
+    w.root(Op::Reply, old, &[0]).fails(Error::NoReply);
+    assert_eq!(w.wakes(1), None, "answered by the right of an older call");
+    w.root(Op::Reply, Handle::NULL, &[Tag::new(9, 0, 0).0]).ok();
+    assert_eq!(w.wakes(1).unwrap().values[1], Tag::new(9, 0, 0).0);
+}
+
+#[test]
 fn page_writable_and_executable() {
     let mut w = World::new();
     let m = w.memory(2);

@@ -113,6 +113,7 @@ impl Facts {
                 if !self.has_room(table, sent.len() as u64) {
                     return Err(e(Error::ReceiverFull));
                 }
+                self.take(&sent, tag.moves_caps(), table);
                 arrival = Some(Arrival { buffer: target, table, sent, moved: tag.moves_caps() });
             }
             for n in 4..tag.words() {

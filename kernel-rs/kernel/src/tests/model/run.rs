@@ -122,6 +122,7 @@ impl Model {
         self.count(op, !refused);
         self.c.prepare(a.cpu, op as u64, rdi, arguments);
         self.execute(a, op);
+        self.w.coming.clear();
         for arrival in core::mem::take(&mut self.arrivals) {
             self.arrive(arrival);
         }

@@ -181,6 +181,8 @@ pub struct Facts {
     pub next_reply: u64,
     /// Handles that once were good, with their table.
     pub stale: VecDeque<(Object, Handle)>,
+    /// Tables that capabilities of messages are on their way to, one entry each.
+    pub coming: Vec<Object>,
     /// Threads that died in the operation that goes on.
     pub dying: Vec<Object>,
 }
@@ -313,9 +315,16 @@ impl Facts {
         }
     }
 
-    /// Moves a capability; its place in the derivation stays.
+    /// Takes capabilities for a message out of their slots, if it moves them, and slots of a table for them.
+    pub fn take(&mut self, sent: &[CapId], moved: bool, table: Object) {
+        if moved {
+            sent.iter().for_each(|c| self.displace(*c));
+        }
+        self.coming.extend(sent.iter().map(|_| table));
+    }
+
+    /// A capability that was taken reaches its slot; its place in the derivation stays.
     pub fn move_cap(&mut self, id: CapId, table: Object, handle: Handle) {
-        self.displace(id);
         let cap = self.caps[id].as_mut().expect("it is there");
         (cap.table, cap.handle) = (table, handle);
         self.place(table, handle, id);
@@ -341,7 +350,9 @@ impl Facts {
 
     pub fn free_slots(&self, table: Object) -> u64 {
         match &self.things[table].part {
-            Part::Table { slots, caps, .. } => slots - 1 - caps.len() as u64,
+            Part::Table { slots, caps, .. } => {
+                slots - 1 - caps.len() as u64 - self.coming.iter().filter(|t| **t == table).count() as u64
+            }
             _ => panic!("no table"),
         }
     }
