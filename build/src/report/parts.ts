@@ -14,6 +14,11 @@ export interface PartsContext {
   readonly long: boolean;
 }
 
+/** Random operations of the kernel's model; a short run makes a million. */
+const longKernel = (part: Part): Part => ({ ...part, env: { ...part.env, FLATRACOON_OPERATIONS: '100000000' } });
+/** Variations of each fuzz target's corpus; a short run makes 20,000. */
+const longFuzz = (part: Part): Part => ({ ...part, env: { ...part.env, FLATRACOON_FUZZ_RUNS: '2000000' } });
+
 /** All parts. Those named `build-...` and `check` count as one test each; the others report theirs. */
 export function testParts(context: PartsContext): Part[] {
   const { root } = context;
@@ -40,7 +45,8 @@ export function testParts(context: PartsContext): Part[] {
   return [
     own('check'),
     vitest('unit', 'default'),
-    cargo('kernel', 'kernel-rs'),
+    context.long ? longKernel(cargo('kernel', 'kernel-rs', '--profile', 'proofs')) : cargo('kernel', 'kernel-rs'),
+    context.long ? longFuzz(cargo('fuzz', 'kernel-rs/fuzz')) : cargo('fuzz', 'kernel-rs/fuzz'),
     cargo('loader', 'kernel-rs/boot', '--lib'),
     cargo('servers', 'servers-rs', '--workspace'),
     own('build-dev'),
