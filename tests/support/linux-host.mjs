@@ -93,6 +93,12 @@ const jobs = {
     socket.close();
     return { said };
   },
+  async end({ host, name }) {
+    const socket = await opened(host, 98);
+    const answer = text(socket);
+    socket.write(`${name}\n`);
+    return { said: (await answer).trim() };
+  },
   /** A connection that stays: `ticks` bytes there and back, one after the other; gives the longest round in ms. */
   async steady({ host, ticks }) {
     const socket = await opened(host, 7);

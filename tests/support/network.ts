@@ -42,9 +42,15 @@ export const it = direct.extend<{ network: Network }>({
   },
 });
 
-/** Boots, waits for the address of the link, and lets a router give another one. */
+/** Boots, and gives the guest its addresses. */
 export async function withAddresses(network: Network, options?: Parameters<Network['boot']>[0]): Promise<Machine> {
   const machine = await network.boot(options);
+  await giveAddresses(network, machine);
+  return machine;
+}
+
+/** Waits for the address of the link, and lets a router give another one. */
+export async function giveAddresses(network: Network, machine: Machine): Promise<void> {
   await machine.console.waitFor(new RegExp(`^network: address ${guestLink}$`), { timeoutMs: 20_000 });
   const probed = network.wire.hears(
     'the probe of the new address',
@@ -53,5 +59,4 @@ export async function withAddresses(network: Network, options?: Parameters<Netwo
   network.wire.say(routerAdvert({ prefix, resolver: 'fd00:1::53' }));
   await probed;
   await machine.console.waitFor(new RegExp(`^network: address ${guestGlobal}$`), { timeoutMs: 20_000 });
-  return machine;
 }

@@ -151,7 +151,6 @@ const _: () = assert!(FRAME >= HEADER_BYTES);
 mod tests {
     use super::*;
     use crate::fake::bench;
-    use dma::Area as _;
 
     #[test]
     fn a_started_device_has_all_receive_slots_and_tells_its_address() {

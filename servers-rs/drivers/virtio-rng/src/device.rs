@@ -127,7 +127,7 @@ mod tests {
             own.write(at, &bytes).unwrap();
             each as u32
         });
-        let device = Rc::new(Device::new(0, &[], &[area.clone()], work));
+        let device = Rc::new(Device::new(0, &[], core::slice::from_ref(&area), work));
         let registers: &'static Device = Box::leak(Box::new(device.clone()));
         let transport = Transport::new(&PLACES, |_| Some(registers)).unwrap();
         (device, area.clone(), Source::new(transport, area, NoWait).unwrap())

@@ -22,6 +22,7 @@ pub fn has_avx() -> bool {
     false
 }
 
+#[cfg(target_os = "none")]
 macro_rules! each {
     ($before:literal, $name:literal, $after:literal, $pointer:expr, $step:literal) => {
         core::arch::asm!(

@@ -100,11 +100,16 @@ impl Net {
     pub fn listen(&mut self, port: u16, backlog: u16) -> Result<Listener, Error> {
         Client(Channel(self.endpoint)).listen(self.sizes, port, backlog).map(|cap| Listener(Endpoint(cap.0)))
     }
-    /// A connection that waits, if there is one.
-    pub fn accept(&mut self, listener: &Listener) -> Option<Stream> {
-        let area = self.area()?;
+    /// A connection that waits, if there is one and an area for it. Errors: `WrongKind` or `Restarted` when the server that
+    /// made this listener is gone, and all its sockets with it: attach anew.
+    pub fn accept(&mut self, listener: &Listener) -> Result<Option<Stream>, SocketError> {
+        let Some(area) = self.area() else { return Ok(None) };
         let socket = one::Client(Channel(listener.0)).accept(area);
-        self.stream(area, socket).ok()
+        match self.stream(area, socket) {
+            Ok(stream) => Ok(Some(stream)),
+            Err(SocketError::Nothing) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
     /// Port 0 takes any.
     pub fn bind(&mut self, port: u16) -> Result<Datagrams, Error> {

@@ -6,6 +6,7 @@
 //! | 7 | sends back what comes (TCP and UDP) |
 //! | 9 | takes everything, then says how much it was and its checksum |
 //! | 19 | takes a number as text, sends so many bytes and the end |
+//! | 98 | takes a component's name and ends it |
 //! | 99 | takes `address port count`, connects there, sends count bytes, expects them back, says how it went |
 //!
 //! Bytes that it makes are `pattern(n)`; the checksum is FNV-1a of 32 bits.
@@ -22,7 +23,7 @@ use work::{Job, Progress};
 
 const PIPE_BYTES: u32 = 16 * 1024;
 const BACKLOG: u16 = 64;
-const PORTS: [u16; 4] = [7, 9, 19, 99];
+const PORTS: [u16; 5] = [7, 9, 19, 98, 99];
 const SECOND_NS: u64 = 1_000_000_000;
 
 fn main() {
@@ -40,9 +41,14 @@ fn main() {
     loop {
         let mut moved = datagrams(&mut net, &mut echo);
         for (port, listener) in &listeners {
-            while let Some(stream) = net.accept(listener) {
+            loop {
+                match net.accept(listener) {
+                    Ok(Some(stream)) => jobs.push(Job::new(*port, stream)),
+                    Ok(None) => break,
+                    // Started again, this program begins anew.
+                    Err(error) => return rt::warning!("the network server is another: {error:?}"),
+                }
                 moved = true;
-                jobs.push(Job::new(*port, stream));
             }
         }
         if jobs.len() > most {

@@ -6,6 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use api_socket::{Peer, State};
 use core::net::Ipv6Addr;
+use ipc::Text;
+use rt::channel::Channel;
+use rt::start::grant;
 use sockets::{Net, Stream};
 
 const FNV_START: u32 = 0x811c_9dc5;
@@ -148,6 +151,11 @@ fn asked(port: u16, text: &str, net: &mut Net) -> Task {
     let say = |text: &str| Task::Say { text: format!("{text}\n").into_bytes() };
     if port == 19 {
         return text.parse().map_or_else(|_| say("how many?"), |count| Task::Source { sent: 0, count });
+    }
+    if port == 98 {
+        let ended = grant::call(api_supervisor::NAME)
+            .map(|(endpoint, _)| api_supervisor::Client(Channel(endpoint)).end(Text::clipped(text)));
+        return say(&format!("{ended:?}"));
     }
     let mut words = text.split(' ');
     let address = words.next().and_then(|w| w.parse::<Ipv6Addr>().ok());
