@@ -26,6 +26,8 @@ export interface DirectOptions {
   readonly cpus?: number;
   readonly networks?: readonly NetworkSpec[];
   readonly memoryMiB?: number;
+  /** Where a debugger connects; the machine then waits until it is resumed. */
+  readonly gdb?: string;
   readonly expected?: readonly BadSignName[];
   /** Without the disk, storage has nothing to mount. */
   readonly disk?: 'none';
@@ -75,6 +77,7 @@ async function startDirect(name: string, folder: string, options: DirectOptions)
       disks: disks.map(({ path, format }) => ({ path, format })),
       cpus: options.cpus ?? 1,
       memoryMiB: options.memoryMiB ?? 256,
+      ...(options.gdb === undefined ? {} : { gdb: options.gdb }),
       logFolder: folder,
       ...(options.networks === undefined ? {} : { networks: options.networks }),
       ...(options.expected === undefined ? {} : { expected: options.expected }),

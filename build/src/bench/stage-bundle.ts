@@ -47,6 +47,7 @@ export async function stageBundle(want: StageBundle): Promise<string> {
   const description = {
     ...said,
     profile,
+    kernel: { ...said.kernel, log_level: profile === 'dev' ? 'debug' : 'info' },
     kernel_elf: want.kernel,
     root_elf: elf,
     components: said.components.map((one: object) => ({ ...one, program, elf, arguments: args })),
