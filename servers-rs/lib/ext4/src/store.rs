@@ -16,8 +16,8 @@ use blocks::BlockWrite;
 
 pub type Block = Rc<Box<[u8]>>;
 
-/// Clean metadata blocks kept: 2 MiB.
-const CACHE_BLOCKS: usize = 512;
+/// Clean metadata blocks kept: 1 MiB.
+const CACHE_BLOCKS: usize = 256;
 /// Freed ranges that may wait for the journal's tail before it is moved on purpose.
 pub const QUARANTINE_MAX: usize = 2048;
 

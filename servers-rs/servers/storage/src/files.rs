@@ -22,6 +22,8 @@ pub trait Buffer {
     fn length_bytes(&self) -> usize;
     /// `None`, with nothing copied, outside the buffer.
     fn put(&self, offset: usize, bytes: &[u8]) -> Option<()>;
+    /// `None` outside the buffer.
+    fn get(&self, offset: usize, out: &mut [u8]) -> Option<()>;
 }
 
 impl Buffer for Shared {
@@ -31,12 +33,15 @@ impl Buffer for Shared {
     fn put(&self, offset: usize, bytes: &[u8]) -> Option<()> {
         self.write(offset, bytes)
     }
+    fn get(&self, offset: usize, out: &mut [u8]) -> Option<()> {
+        self.read(offset, out)
+    }
 }
 
-/// Buffers of the clients of `file`, by client number.
-pub fn buffers(interfaces: &[String], clients: &[Client]) -> Vec<(u64, Shared)> {
-    let of_file = |badge: u64| interfaces.get(layout::unbadge(badge).0 as usize).is_some_and(|name| name == api_file::NAME);
-    let mapped = clients.iter().filter(|c| of_file(c.badge)).filter_map(|client| {
+/// Buffers of the clients of an interface, by client number.
+pub fn buffers(interface: &str, interfaces: &[String], clients: &[Client]) -> Vec<(u64, Shared)> {
+    let of_it = |badge: u64| interfaces.get(layout::unbadge(badge).0 as usize).is_some_and(|name| name == interface);
+    let mapped = clients.iter().filter(|c| of_it(c.badge)).filter_map(|client| {
         let buffer = client.buffer?;
         let memory = Memory::of(Handle(buffer.memory));
         let shared = Shared::map(memory, buffer.length_bytes, Rights::READ | Rights::WRITE)

@@ -160,6 +160,7 @@ fn pci(said: &crate::input::Pci) -> PciMatch {
 /// Those whose data pass through a buffer between client and server; `block` and `net` have the driver's own.
 fn call(interface: &str) -> Call {
     let buffer_bytes = match interface {
+        api_data::NAME => api_data::BUFFER_BYTES,
         api_file::NAME => api_file::BUFFER_BYTES,
         api_socket::NAME => api_socket::BUFFER_BYTES,
         _ => 0,

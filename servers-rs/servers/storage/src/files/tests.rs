@@ -21,6 +21,10 @@ impl Buffer for Fake {
         self.0.borrow_mut().get_mut(offset..offset + bytes.len())?.copy_from_slice(bytes);
         Some(())
     }
+    fn get(&self, offset: usize, out: &mut [u8]) -> Option<()> {
+        out.copy_from_slice(self.0.borrow().get(offset..offset + out.len())?);
+        Some(())
+    }
 }
 
 type Server = Files<Verified<Bytes<'static>>, Fake>;

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! Interface `data`: a directory or a file of DATA, read and written.
+//!
+//! The capability *is* the node. A client is granted the directory of its own name; it makes further capabilities with `open`, for what is
+//! below one that it has, and may lose the right to write on the way. There is no way up: a path that has `..` in it is refused, and
+//! symbolic links are not followed. A capability goes on when the server was restarted; it is void when its node is gone.
+//!
+//! Paths and data travel through the client's buffer: paths at its start, one after the other, `a/b/c` without a slash at the
+//! ends; an empty one is the node itself. What changes something is durable before the answer, except `write` inside a file, which is after `sync`.
+#![no_std]
+
+use ipc::{Cap, Message, Reader, Wire};
+
+pub mod entry;
+
+/// Length of the buffer between a client and the server.
+pub const BUFFER_BYTES: u64 = 128 * 1024;
+/// Longest path.
+pub const PATH_MAX: usize = 4096;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Kind {
+    File = 1,
+    Directory = 2,
+    CharacterDevice = 3,
+    BlockDevice = 4,
+    Fifo = 5,
+    Socket = 6,
+    Symlink = 7,
+}
+
+impl Kind {
+    pub const fn from_u8(n: u8) -> Option<Kind> {
+        Some(match n {
+            1 => Kind::File,
+            2 => Kind::Directory,
+            3 => Kind::CharacterDevice,
+            4 => Kind::BlockDevice,
+            5 => Kind::Fifo,
+            6 => Kind::Socket,
+            7 => Kind::Symlink,
+            _ => return None,
+        })
+    }
+}
+
+/// What `open` asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Access {
+    Read = 0,
+    /// As much as the capability that it comes from.
+    Same = 1,
+}
+
+/// Seconds since 1970 as two's complement, and nanoseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Time {
+    pub seconds: u64,
+    pub nanoseconds: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stat {
+    pub kind: Kind,
+    pub inode: u32,
+    /// Permission bits, as chmod(2) counts them. The server stores them and enforces none: rights are capabilities here.
+    pub mode: u16,
+    pub links: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub size_bytes: u64,
+    /// Blocks of 512 bytes.
+    pub blocks_512: u64,
+    pub major: u32,
+    pub minor: u32,
+    pub accessed: Time,
+    pub modified: Time,
+    pub changed: Time,
+}
+
+/// What statfs(2) says; blocks of 4096 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space {
+    pub blocks: u64,
+    pub free_blocks: u64,
+    pub inodes: u32,
+    pub free_inodes: u32,
+}
+
+macro_rules! plain {
+    ($name:ident { $($field:ident),* }) => {
+        impl Wire for $name {
+            fn put(&self, into: &mut Message) {
+                $( self.$field.put(into); )*
+            }
+            fn take(from: &mut Reader<'_>) -> Option<Self> {
+                Some($name { $( $field: Wire::take(from)?, )* })
+            }
+        }
+    };
+}
+plain!(Time { seconds, nanoseconds });
+plain!(Stat { kind, inode, mode, links, uid, gid, size_bytes, blocks_512, major, minor, accessed, modified, changed });
+plain!(Space { blocks, free_blocks, inodes, free_inodes });
+
+impl Wire for Kind {
+    fn put(&self, into: &mut Message) {
+        (*self as u8).put(into);
+    }
+    fn take(from: &mut Reader<'_>) -> Option<Self> {
+        Kind::from_u8(u8::take(from)?)
+    }
+}
+impl Wire for Access {
+    fn put(&self, into: &mut Message) {
+        (*self as u8).put(into);
+    }
+    fn take(from: &mut Reader<'_>) -> Option<Self> {
+        match u8::take(from)? {
+            0 => Some(Access::Read),
+            1 => Some(Access::Same),
+            _ => None,
+        }
+    }
+}
+
+ipc::interface! {
+    /// A node of DATA.
+    interface data;
+    errors {
+        /// ENOENT; for a capability: its node is gone.
+        NotFound = 16,
+        /// EEXIST
+        Exists = 17,
+        /// ENOTDIR
+        NotADirectory = 18,
+        /// EISDIR
+        IsADirectory = 19,
+        /// ENOTEMPTY
+        NotEmpty = 20,
+        /// EINVAL: a name that cannot be, `..`, the wrong kind of node.
+        Invalid = 21,
+        /// ENAMETOOLONG
+        NameTooLong = 22,
+        /// EMLINK
+        TooManyLinks = 23,
+        /// EFBIG
+        FileTooBig = 24,
+        /// ENOSPC
+        NoSpace = 25,
+        /// EDQUOT
+        Quota = 26,
+        /// EXDEV: between subtrees with different quotas.
+        OtherQuota = 27,
+        /// ENODATA
+        NoAttribute = 28,
+        /// ERANGE
+        AttributesTooBig = 29,
+        /// EIO: the disk failed.
+        DeviceFailed = 30,
+        /// EUCLEAN: the file system is damaged there.
+        Damaged = 31,
+        /// There is no data file system: no disk, no partition, or one that cannot be used.
+        NotMounted = 32,
+        /// The client was granted no buffer.
+        NoBuffer = 33,
+        /// A place beyond the buffer.
+        OutOfRange = 34,
+        /// EROFS: the capability does not write.
+        ReadOnly = 35,
+        /// No more capabilities fit into the server's table.
+        NoRoom = 36,
+    }
+    methods {
+        /// What is at the path; a symbolic link is described itself.
+        1 stat idempotent (path_bytes: u32) -> Stat;
+        /// A capability for what is at the path.
+        2 open idempotent (path_bytes: u32, access: Access) -> Cap;
+        /// Makes a file, directory, FIFO, socket or device node.
+        3 create once (path_bytes: u32, kind: Kind, mode: u16, uid: u32, gid: u32, major: u32, minor: u32) -> ();
+        /// Makes a symbolic link; its target stands in the buffer behind the path.
+        4 symlink once (path_bytes: u32, target_bytes: u32, uid: u32, gid: u32) -> ();
+        /// Gives what is at the first path the second one too.
+        5 link once (path_bytes: u32, new_path_bytes: u32) -> ();
+        /// Takes a name away, of anything but a directory.
+        6 unlink once (path_bytes: u32) -> ();
+        /// Takes an empty directory away.
+        7 remove_directory once (path_bytes: u32) -> ();
+        /// Moves; what is at the new path is replaced in the same instant, or refused with `Exists`.
+        8 rename once (path_bytes: u32, new_path_bytes: u32, replace: bool) -> ();
+        /// Reads a file into the buffer; returns bytes read: fewer than asked only at the end.
+        9 read idempotent (offset_bytes: u64, length_bytes: u32, buffer_offset_bytes: u32) -> u32;
+        /// Writes a file from the buffer; returns bytes written: fewer than asked if an error met the rest.
+        10 write idempotent (offset_bytes: u64, length_bytes: u32, buffer_offset_bytes: u32) -> u32;
+        /// Sets the size of a file.
+        11 truncate idempotent (size_bytes: u64) -> ();
+        /// Reserves blocks of a file.
+        12 allocate idempotent (offset_bytes: u64, length_bytes: u64, keep_size: bool) -> ();
+        /// Returns when everything answered before is on the medium.
+        13 sync idempotent () -> ();
+        /// Puts entries into the buffer, from `cookie` (0: the first) on; returns bytes used and the next cookie, 0 at the end.
+        14 list idempotent (cookie: u64) -> (u32, u64);
+        /// Puts the target of a symbolic link into the buffer; returns its length.
+        15 read_link idempotent (path_bytes: u32) -> u32;
+        /// Permission bits.
+        16 set_mode idempotent (path_bytes: u32, mode: u16) -> ();
+        /// Owner and group.
+        17 set_owner idempotent (path_bytes: u32, uid: u32, gid: u32) -> ();
+        /// Times of access and modification.
+        18 set_times idempotent (path_bytes: u32, accessed: Time, modified: Time) -> ();
+        /// Puts the value of an attribute of this node into the buffer; its name stands at the buffer's start. Returns the length.
+        19 attribute idempotent (name_bytes: u32) -> u32;
+        /// Sets an attribute: its name stands at the buffer's start, its value behind it.
+        20 set_attribute idempotent (name_bytes: u32, value_bytes: u32) -> ();
+        /// Takes an attribute away.
+        21 remove_attribute once (name_bytes: u32) -> ();
+        /// Puts the names of all attributes into the buffer, each followed by a zero byte; returns bytes used.
+        22 attribute_names idempotent () -> u32;
+        /// Blocks and inodes of the whole file system.
+        23 space idempotent () -> Space;
+        /// Makes this directory, which must be empty, a subtree with limits of its own; 0 is no limit.
+        24 set_quota idempotent (bytes: u64, inodes: u64) -> ();
+    }
+}
