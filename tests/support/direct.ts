@@ -6,6 +6,7 @@ import { test as base } from 'vitest';
 import {
   artifactsOf,
   type BadSignName,
+  createWriteLog,
   Disk,
   directBoot,
   type Machine,
@@ -29,8 +30,10 @@ export interface DirectOptions {
   /** Where a debugger connects; the machine then waits until it is resumed. */
   readonly gdb?: string;
   readonly expected?: readonly BadSignName[];
-  /** Without the disk, storage has nothing to mount. */
-  readonly disk?: 'none';
+  /** Another disk than a new one of the built image; without one, storage has nothing to mount. */
+  readonly disk?: 'none' | Pick<Disk, 'path' | 'format'>;
+  /** A file in which every write to the disk is recorded. */
+  readonly writeLog?: string;
 }
 
 export interface Direct {
@@ -63,8 +66,10 @@ async function startDirect(name: string, folder: string, options: DirectOptions)
   const profile = options.profile ?? 'dev';
   const { initrd, ...boot } = await directBoot(artifactsOf(root, profile), profile);
   const bundle = options.bundle ?? initrd;
-  const disks =
-    options.disk === 'none' ? [] : [await Disk.over(await imageForTests('fresh', profile), folder, `disk-${performance.now()}`)];
+  const fresh = async () => Disk.over(await imageForTests('fresh', profile), folder, `disk-${performance.now()}`);
+  const disks = options.disk === 'none' ? [] : [options.disk ?? (await fresh())];
+  const { writeLog } = options;
+  if (writeLog !== undefined) createWriteLog(writeLog);
   const done = await machineTurn();
   try {
     const machine = await startMachine({
@@ -74,7 +79,7 @@ async function startDirect(name: string, folder: string, options: DirectOptions)
         ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
         ...(bundle === undefined || bundle === 'none' ? {} : { initrd: bundle }),
       },
-      disks: disks.map(({ path, format }) => ({ path, format })),
+      disks: disks.map(({ path, format }) => ({ path, format, ...(writeLog === undefined ? {} : { writeLog }) })),
       cpus: options.cpus ?? 1,
       memoryMiB: options.memoryMiB ?? 256,
       ...(options.gdb === undefined ? {} : { gdb: options.gdb }),

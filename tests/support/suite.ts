@@ -8,8 +8,8 @@ import type { Machine } from '../../build/src/testing.ts';
 import { artifactsOf, cargoBuild, type Profile, parseTap, run, type TapRun, tapProblems } from '../../build/src/testing.ts';
 import { root } from './root.ts';
 
-/** A manifest in servers-rs/tests/suite (`bundle.json`, `with-disk.json`) or in tests/peer (`network.json`). */
-export type SuiteManifest = 'bundle' | 'with-disk' | 'network';
+/** A manifest in servers-rs/tests/suite (`bundle.json`, `with-disk.json`, `data.json`) or in tests/peer (`network.json`). */
+export type SuiteManifest = 'bundle' | 'with-disk' | 'data' | 'network';
 
 const programs = ['suite', 'assistant', 'peer'];
 let compiled: Promise<string> | undefined;

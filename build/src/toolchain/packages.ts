@@ -3,6 +3,9 @@
 
 export const packageOf: Readonly<Record<string, string>> = {
   'dump.erofs': 'erofs-utils',
+  debugfs: 'e2fsprogs',
+  e2fsck: 'e2fsprogs',
+  mke2fs: 'e2fsprogs',
   'fsck.erofs': 'erofs-utils',
   'fsck.fat': 'dosfstools',
   'mkfs.fat': 'dosfstools',

@@ -22,6 +22,8 @@ mod file;
 mod group;
 mod grow;
 mod hash;
+#[cfg(test)]
+mod hostile;
 mod htree;
 mod inode;
 mod journal;
@@ -43,6 +45,14 @@ pub use mount::{Ext4, Space};
 pub use names::Replace;
 pub use quota::Quota;
 pub use xattr::XattrSet;
+
+/// In the tests of `hostile.rs`, whether a wrong checksum is let through; else never.
+fn let_through() -> bool {
+    #[cfg(test)]
+    return hostile::checksums_are_ignored();
+    #[cfg(not(test))]
+    false
+}
 
 /// The inode of the root directory.
 pub const ROOT: u32 = 2;

@@ -3,7 +3,7 @@
 //! were dropped, came in another order or were torn at 512 bytes, make a disk each. Every such disk must mount, hold all that
 //! was acknowledged by a sync and the rest up to some operation, and e2fsck must find nothing.
 //!
-//! `FLATRACOON_LONG=1` runs more workloads and has e2fsck look at every state.
+//! `FLATRACOON_TEST_LONG=1` runs more workloads and has e2fsck look at every state.
 
 mod common;
 use common::model::{Model, Op, Random, Real, describe, read_all};
@@ -160,7 +160,7 @@ fn judge_all(seed: u64, operations: usize, every: usize) -> usize {
 
 #[test]
 fn every_power_cut_leaves_what_was_acknowledged_and_a_whole_file_system() {
-    let long = std::env::var_os("FLATRACOON_LONG").is_some();
+    let long = std::env::var_os("FLATRACOON_TEST_LONG").is_some();
     let (seeds, every) = if long { (1..=40, 1) } else { (1..=6, 16) };
     let states: usize = seeds.map(|seed| judge_all(seed * 104_729, 80, every)).sum();
     println!("{states} states");

@@ -55,11 +55,10 @@ fn main() {
 
 type Data = nodes::Nodes<data::Part<disk::Disk>, Shared>;
 
-/// The data file system and a directory for each client that the manifest grants one.
+/// The data file system and a directory for each client that the manifest grants one. Where nobody is granted any, DATA is not touched.
 fn open_data(disk: Option<disk::Disk>, endpoint: Endpoint, interfaces: &[String], clients: &[Client]) -> Data {
     let buffers = files::buffers(api_data::NAME, interfaces, clients);
-    let wanted = interfaces.iter().any(|name| name == api_data::NAME);
-    let part = disk.filter(|_| wanted).and_then(data::find);
+    let part = disk.filter(|_| !buffers.is_empty()).and_then(data::find);
     let mut fs = part.and_then(|(part, guid)| data::mount(part, guid, data::now(), rt::clock::now_ns()));
     let name = |number: u64| {
         let of = clients.iter().find(|c| u64::from(layout::unbadge(c.badge).1) == number);

@@ -69,7 +69,7 @@ fn supervisor() -> Result<api_supervisor::Client<Channel>, String> {
     let (endpoint, _) = must("the manifest", grant::call(api_supervisor::NAME).ok_or("supervisor is not granted"))?;
     Ok(api_supervisor::Client(Channel(endpoint)))
 }
-fn end(name: &str) -> Found {
+pub fn end(name: &str) -> Found {
     must("ending it", supervisor()?.end(Text::clipped(name)))
 }
 fn status(name: &str) -> Result<Status, String> {
@@ -83,7 +83,7 @@ fn status(name: &str) -> Result<Status, String> {
     Err(crate::report::text(format_args!("there is no {name}")))
 }
 /// Waits until it runs again; says how long that took.
-fn comes_back(name: &str) -> Found {
+pub fn comes_back(name: &str) -> Found {
     let began = now_ns();
     while status(name)?.condition != Condition::Up {
         that(now_ns() - began < SECOND, "it did not come back within a second")?;

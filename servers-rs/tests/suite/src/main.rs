@@ -4,11 +4,13 @@
 //!
 //! A test is a row of a table: what is promised, and a function that returns what it found instead.
 //! Read `report.rs` for how, then `objects.rs`, `messages.rs`, `faults.rs`, `memory.rs`, `vector.rs`, `servers.rs` for what;
-//! `healing.rs` only where the manifest grants a verity root and the supervisor.
+//! `healing.rs` and `data.rs` only where the manifest grants a verity root, DATA and the supervisor.
+//! With the argument `data` it runs `data.rs` alone.
 #![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;
 
+mod data;
 mod faults;
 mod healing;
 mod memory;
@@ -21,10 +23,17 @@ mod vector;
 fn main() {
     let canary = memory::Canary::new();
     let mut tap = report::Tap::begin();
-    for table in [objects::TESTS, memory::TESTS, messages::TESTS, vector::TESTS, faults::TESTS, servers::TESTS] {
-        table.iter().for_each(|test| tap.run(test));
+    let only_data = rt::start::startup().arguments.iter().any(|argument| argument == "data");
+    if !only_data {
+        for table in [objects::TESTS, memory::TESTS, messages::TESTS, vector::TESTS, faults::TESTS, servers::TESTS] {
+            table.iter().for_each(|test| tap.run(test));
+        }
     }
-    if healing::is_granted() {
+    if data::is_granted() {
+        data::TESTS.iter().for_each(|test| tap.run(test));
+    }
+    // Last, since the process server's death is one of them.
+    if healing::is_granted() && !only_data {
         healing::TESTS.iter().for_each(|test| tap.run(test));
     }
     tap.check("nothing touched a page that nobody was given", canary.is_untouched());
