@@ -178,10 +178,10 @@ ipc::interface! {
         1 stat idempotent (path_bytes: u32) -> Stat;
         /// A capability for what is at the path.
         2 open idempotent (path_bytes: u32, access: Access) -> Cap;
-        /// Makes a file, directory, FIFO, socket or device node.
-        3 create once (path_bytes: u32, kind: Kind, mode: u16, uid: u32, gid: u32, major: u32, minor: u32) -> ();
+        /// Makes a file, directory, FIFO, socket or device node; `owner` is user and group, `device` major and minor number.
+        3 create once (path_bytes: u32, kind: Kind, mode: u16, owner: (u32, u32), device: (u32, u32)) -> ();
         /// Makes a symbolic link; its target stands in the buffer behind the path.
-        4 symlink once (path_bytes: u32, target_bytes: u32, uid: u32, gid: u32) -> ();
+        4 symlink once (path_bytes: u32, target_bytes: u32, owner: (u32, u32)) -> ();
         /// Gives what is at the first path the second one too.
         5 link once (path_bytes: u32, new_path_bytes: u32) -> ();
         /// Takes a name away, of anything but a directory.
@@ -207,7 +207,7 @@ ipc::interface! {
         /// Permission bits.
         16 set_mode idempotent (path_bytes: u32, mode: u16) -> ();
         /// Owner and group.
-        17 set_owner idempotent (path_bytes: u32, uid: u32, gid: u32) -> ();
+        17 set_owner idempotent (path_bytes: u32, owner: (u32, u32)) -> ();
         /// Times of access and modification.
         18 set_times idempotent (path_bytes: u32, accessed: Time, modified: Time) -> ();
         /// Puts the value of an attribute of this node into the buffer; its name stands at the buffer's start. Returns the length.

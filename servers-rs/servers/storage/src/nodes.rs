@@ -204,25 +204,23 @@ impl<B: BlockWrite, M: Buffer> Serve for Nodes<B, M> {
         path_bytes: u32,
         kind: Kind,
         mode: u16,
-        uid: u32,
-        gid: u32,
-        major: u32,
-        minor: u32,
+        owner: (u32, u32),
+        device: (u32, u32),
     ) -> Result<(), Error> {
         let path = self.path(0, path_bytes)?;
         let (directory, name) = self.parent(&path)?;
         let kind = ext4::Kind::of_entry(kind as u8).ok_or(Error::Invalid)?;
         self.change(|fs| match kind {
             ext4::Kind::CharacterDevice | ext4::Kind::BlockDevice => {
-                fs.device_node(directory, name, kind, mode, (uid, gid), (major, minor)).map(drop)
+                fs.device_node(directory, name, kind, mode, owner, device).map(drop)
             }
-            _ => fs.create(directory, name, kind, mode, (uid, gid)).map(drop),
+            _ => fs.create(directory, name, kind, mode, owner).map(drop),
         })
     }
-    fn symlink(&mut self, _: Badge, path_bytes: u32, target_bytes: u32, uid: u32, gid: u32) -> Result<(), Error> {
+    fn symlink(&mut self, _: Badge, path_bytes: u32, target_bytes: u32, owner: (u32, u32)) -> Result<(), Error> {
         let (path, target) = (self.path(0, path_bytes)?, self.path(path_bytes, target_bytes)?);
         let (directory, name) = self.parent(&path)?;
-        self.change(|fs| fs.symlink(directory, name, &target, (uid, gid)).map(drop))
+        self.change(|fs| fs.symlink(directory, name, &target, owner).map(drop))
     }
     fn link(&mut self, _: Badge, path_bytes: u32, new_path_bytes: u32) -> Result<(), Error> {
         let (path, new) = (self.path(0, path_bytes)?, self.path(path_bytes, new_path_bytes)?);
@@ -303,7 +301,7 @@ impl<B: BlockWrite, M: Buffer> Serve for Nodes<B, M> {
         let inode = self.at(path_bytes)?;
         self.change(|fs| fs.set_mode(inode, mode))
     }
-    fn set_owner(&mut self, _: Badge, path_bytes: u32, uid: u32, gid: u32) -> Result<(), Error> {
+    fn set_owner(&mut self, _: Badge, path_bytes: u32, (uid, gid): (u32, u32)) -> Result<(), Error> {
         let inode = self.at(path_bytes)?;
         self.change(|fs| fs.set_owner(inode, uid, gid))
     }

@@ -53,7 +53,7 @@ impl Node {
     }
     fn create(&mut self, text: &str, kind: Kind) -> Result<Result<(), Error>, String> {
         let n = self.path(text)?;
-        Ok(self.client.create(n, kind, 0o644, 0, 0, 0, 0))
+        Ok(self.client.create(n, kind, 0o644, (0, 0), (0, 0)))
     }
     fn open(&mut self, text: &str, access: Access) -> Result<Node, String> {
         let n = self.path(text)?;

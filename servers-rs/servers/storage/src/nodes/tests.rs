@@ -84,7 +84,7 @@ fn path(it: &It, text: &str) -> u32 {
 }
 fn create(it: &mut It, text: &str, kind: Kind) -> Result<(), Error> {
     let n = path(it, text);
-    it.create(n, kind, 0o644, 5, 6, 0, 0)
+    it.create(n, kind, 0o644, (5, 6), (0, 0))
 }
 /// As `open` would make it, which needs a kernel.
 fn node(it: &mut It, text: &str, writes: bool) -> It {
@@ -131,7 +131,7 @@ fn nobody_comes_out_of_his_directory() {
     }
     // A link is a name for a text here, whatever the text says.
     path(&bob, "link../alice/secret");
-    bob.symlink(4, 15, 0, 0).unwrap();
+    bob.symlink(4, 15, (0, 0)).unwrap();
     let n = path(&bob, "link");
     assert_eq!(bob.stat(n).unwrap().kind, Kind::Symlink);
     let n = path(&bob, "link/x");
