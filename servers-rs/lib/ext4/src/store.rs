@@ -149,7 +149,9 @@ impl<D: BlockWrite> Store<D> {
     /// Everything written so far is on the medium, or an error; what then is unsure is written again later.
     pub fn flush(&mut self) -> Result<()> {
         if let Err(error) = self.device.flush() {
-            self.pending.append(&mut self.unflushed);
+            for (block, bytes) in core::mem::take(&mut self.unflushed) {
+                self.pending.entry(block).or_insert(bytes);
+            }
             return Err(error.into());
         }
         self.dirty = false;
