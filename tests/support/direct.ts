@@ -29,6 +29,8 @@ export interface DirectOptions {
   readonly memoryMiB?: number;
   /** Where a debugger connects; the machine then waits until it is resumed. */
   readonly gdb?: string;
+  /** Time is counted in instructions, on one CPU. */
+  readonly icount?: boolean;
   readonly expected?: readonly BadSignName[];
   /** Another disk than a new one of the built image; without one, storage has nothing to mount. */
   readonly disk?: 'none' | Pick<Disk, 'path' | 'format'>;
@@ -81,6 +83,7 @@ async function startDirect(name: string, folder: string, options: DirectOptions)
       },
       disks: disks.map(({ path, format }) => ({ path, format, ...(writeLog === undefined ? {} : { writeLog }) })),
       cpus: options.cpus ?? 1,
+      ...(options.icount === undefined ? {} : { icount: options.icount }),
       memoryMiB: options.memoryMiB ?? 256,
       ...(options.gdb === undefined ? {} : { gdb: options.gdb }),
       logFolder: folder,

@@ -27,3 +27,4 @@ pub mod handle;
 pub mod message;
 pub mod op;
 pub mod right;
+pub mod thread;

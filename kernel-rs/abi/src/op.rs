@@ -182,6 +182,14 @@ operations! {
     /// The device was served: unmasks the interrupt.
     59 InterruptAcknowledge on Some(Kind::Interrupt), needs Rights::WRITE; args [] returns [] errors []
 
+    /// Writes all registers of a stopped thread into the caller's message buffer, in the order of `abi::thread::WORD`.
+    60 ThreadReadRegisters on Some(Kind::Thread), needs Rights::READ;
+        args [] returns ["words"] errors ["BadState: it is not stopped, or the caller has no message buffer"]
+    /// Gives a stopped thread the registers that stand in the caller's message buffer, in that order: it goes on with them
+    /// at ThreadResume. What an operation of it had begun is given up. Privileged flags are ignored.
+    61 ThreadWriteRegisters on Some(Kind::Thread), needs Rights::WRITE;
+        args [] returns [] errors ["BadState: as above", "OutOfRange: value 1 is the number of a word that is no user address"]
+
     /// A smaller range of ports.
     64 PortNarrow on Some(Kind::PortRange), needs Rights::COPY; args ["first", "last"] returns ["handle"] errors ["OutOfRange", "TableFull"]
     /// Reads a port of the range; width 1, 2 or 4 bytes.

@@ -174,6 +174,8 @@ impl Kernel {
             Op::ThreadStop => self.thread_stop(call),
             Op::ThreadResume => self.thread_resume(call),
             Op::ThreadBind => self.thread_bind(call),
+            Op::ThreadReadRegisters => self.thread_read_registers(call),
+            Op::ThreadWriteRegisters => self.thread_write_registers(call),
             Op::ThreadExit => self.thread_exit(call),
             Op::ThreadFsBase => self.thread_fs_base(call),
             Op::InterruptGsi => self.interrupt_gsi(call),

@@ -11,6 +11,7 @@ pub use io::port_badge;
 mod memory;
 mod notification;
 mod pool;
+mod registers;
 mod table;
 mod thread;
 

@@ -147,3 +147,50 @@ fn power_needs_its_capability() {
     w.root(Op::PowerControl, slots::POWER, &[1]).fails(Error::Unsupported);
     assert_eq!(machine::fake(|m| m.power), Some(machine::Power::Off));
 }
+
+#[test]
+fn registers_of_a_stopped_thread_are_read_and_written_whole() {
+    use abi::thread::{REGISTERS, WORD};
+    let mut w = World::new();
+    let thread = w.thread(1);
+    let buffer = w.buffer(0);
+    w.root(Op::ThreadReadRegisters, thread, &[]).fails(Error::BadState);
+    *w.registers(1) = Registers { rax: 1, rbx: 2, r15: 16, rip: 0x41_0000, rsp: 0x50_0000, rflags: 0x202, ..*w.registers(1) };
+    w.root(Op::ThreadStop, thread, &[]).ok();
+    assert_eq!(w.root(Op::ThreadReadRegisters, thread, &[]).ok(), REGISTERS as u64);
+    let word = |w: &World, n: usize| w.kernel.frames.read_user_word(buffer, n * 8);
+    assert_eq!([WORD.rax, WORD.rbx, WORD.r8 + 7, WORD.rip].map(|n| word(&w, n)), [1, 2, 16, 0x41_0000]);
+    for (n, value) in (0..).zip(1000..1000 + REGISTERS as u64) {
+        w.kernel.frames.write_user_word(buffer, n * 8, value);
+    }
+    // I/O privilege, nested task, virtual 8086, interrupts off, trap.
+    w.kernel.frames.write_user_word(buffer, WORD.rflags * 8, 0x2_7100);
+    w.root(Op::ThreadWriteRegisters, thread, &[]).ok();
+    w.root(Op::ThreadResume, thread, &[]).ok();
+    assert!(w.enter(1, Event::Kick));
+    let r = *w.registers(1);
+    assert_eq!((r.rax, r.rbx, r.rsp, r.r15, r.rip), (1000, 1001, 1007, 1015, 1016));
+    assert_eq!(r.rflags, 0x302, "the trap flag is the program's own");
+}
+
+#[test]
+fn registers_that_no_user_program_may_have_are_refused_and_named() {
+    use abi::thread::WORD;
+    let mut w = World::new();
+    let thread = w.thread(1);
+    w.root(Op::ThreadStop, thread, &[]).ok();
+    w.root(Op::ThreadReadRegisters, thread, &[]).ok();
+    let buffer = w.buffer(0);
+    for n in [WORD.rip, WORD.fs_base, WORD.gs_base] {
+        let before = w.kernel.frames.read_user_word(buffer, n * 8);
+        for bad in [abi::boot_info::USER_END, 0x8000_0000_0000, u64::MAX] {
+            w.kernel.frames.write_user_word(buffer, n * 8, bad);
+            w.root(Op::ThreadWriteRegisters, thread, &[]).fails_at(Error::OutOfRange, n as u64);
+        }
+        w.kernel.frames.write_user_word(buffer, n * 8, before);
+    }
+    let only_write = w.root(Op::Copy, thread, &[abi::right::Rights::WRITE.0 as u64, 0]).handle();
+    w.root(Op::ThreadReadRegisters, only_write, &[]).fails(Error::NoRight);
+    let only_read = w.root(Op::Copy, thread, &[abi::right::Rights::READ.0 as u64, 0]).handle();
+    w.root(Op::ThreadWriteRegisters, only_read, &[]).fails(Error::NoRight);
+}

@@ -7,13 +7,12 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use rt::memory::Shared;
 use rt::start::grant;
 use stage::{Give, Part, Stage, Trouble, must, same};
-use sys::{Endpoint, Error, FOREVER, PAGE_BYTES, Rights, Tag};
+use sys::{Endpoint, Error, FOREVER, PAGE_BYTES, Rights, Tag, Thread, start};
 
 const MEMORY: &str = "pages";
 const LEAD: &str = "lead";
 const READ_WRITE: Rights = Rights(Rights::READ.0 | Rights::WRITE.0);
 const PRIORITY: u8 = 90;
-const ROUNDS: u32 = 1500;
 /// Reads of a page that must not change.
 const READS: u32 = 100;
 /// How long a writer may take to go on.
@@ -33,7 +32,7 @@ pub fn play() {
         let _ = thread.schedule(u64::from(PRIORITY), 0, 0, cpu);
     }
     let _ = lead.call(Tag::new(0, 1, 0), [address, 0, 0, 0]);
-    let _ = sys::Pool(sys::start::POOL).create_notification().and_then(|n| n.wait(FOREVER));
+    let _ = sys::Pool(start::POOL).create_notification().and_then(|n| n.wait(FOREVER));
     drop(pages);
 }
 
@@ -52,6 +51,8 @@ fn write() {
 
 pub fn lead(stage: &Stage) -> Result<(), Trouble> {
     let writers = stage.number("writers").unwrap_or(1);
+    // Where no writer is, or it would keep one from running.
+    must("staying on the first CPU", Thread(start::THREAD).schedule(u64::from(stage::PRIORITY), 0, 0, 0))?;
     let length = writers * PAGE_BYTES;
     let endpoint = must("an endpoint", stage::POOL.create_endpoint())?;
     let memory = must("memory", stage::POOL.create_memory(length))?;
@@ -72,7 +73,8 @@ pub fn lead(stage: &Stage) -> Result<(), Trouble> {
     }
     let number = |n: usize| seen.atomic(n * PAGE_BYTES as usize).ok_or_else(|| format!("page {n} is not there"));
     let mut faults = 0u64;
-    for round in 0..ROUNDS {
+    let rounds = stage.number("rounds").unwrap_or(200);
+    for round in 0..rounds {
         for (n, &place) in places.iter().enumerate() {
             let page = number(n)?;
             goes_on(page, endpoint, &mut faults)?;
@@ -95,7 +97,7 @@ pub fn lead(stage: &Stage) -> Result<(), Trouble> {
             }
         }
     }
-    stage::console::say(format_args!("limits shootdown rounds {ROUNDS} faults {faults}"));
+    stage::console::say(format_args!("limits shootdown rounds {rounds} faults {faults}"));
     child.destroy();
     if faults == 0 { Err("no writer was ever caught".into()) } else { Ok(()) }
 }

@@ -421,3 +421,31 @@ impl Model {
         self.settle();
     }
 }
+
+impl Model {
+    /// Registers of a stopped thread. Writing them is only tried where it is refused: the model knows no programs.
+    pub fn registers(&mut self, a: Actor, op: Op) {
+        let right = if op == Op::ThreadReadRegisters { Rights::READ } else { Rights::WRITE };
+        let h = self.pick(a.table, Kind::Thread);
+        let Some(buffer) = self.w.thread(a.thread).buffer.filter(|b| self.w.things[*b].alive) else { return };
+        let checked = self.w.need(a.table, h, Kind::Thread, right);
+        let must = match checked {
+            Err(why) => why,
+            Ok(id) if self.w.thread(self.w.cap(id).object).state == State::Stopped => 0,
+            Ok(_) => e(Error::BadState),
+        };
+        if must == 0 && op == Op::ThreadWriteRegisters {
+            return;
+        }
+        // Its CPU may not have been in the kernel since it was stopped.
+        let answer = self.ask(a, op, h, [0; 5]);
+        if self.judge(&answer, must, e(Error::BadState)) {
+            assert_eq!(answer.values[0], abi::thread::REGISTERS as u64);
+            let Part::Memory { frame: Some(frame), words, .. } = &mut self.w.things[buffer].part else { panic!("no buffer") };
+            for (n, word) in words.iter_mut().enumerate().take(abi::thread::REGISTERS) {
+                *word = self.c.kernel.frames.read_user_word(Frame(*frame), n * 8);
+            }
+        }
+        self.settle();
+    }
+}
