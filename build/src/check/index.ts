@@ -5,6 +5,7 @@ import { loadConfig } from '../config/load.ts';
 import { checkBoundaries } from './boundaries.ts';
 import { type Check, outcome } from './check.ts';
 import { checkLicences } from './licences.ts';
+import { operations } from './operations.ts';
 import { biome, clippy, rustFormat, types } from './tools.ts';
 import { checkUnsafe, counts } from './unsafe.ts';
 
@@ -20,5 +21,6 @@ export const checks: readonly Check[] = [
   { name: 'types', run: types },
   { name: 'biome', run: biome },
   { name: 'rust-format', run: rustFormat },
+  { name: 'operations-page', run: operations },
   { name: 'clippy', run: clippy },
 ];

@@ -7,7 +7,7 @@
 //! Units, errors and what is left after a failure stand in `abi::op`, at the operation of the same name.
 //! Read `call.rs` for the instruction, `objects.rs` for the methods, `buffer.rs` for the rest of a message, `guest.rs` for guests; `raw.rs` is for
 //! programs that mean harm.
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 
 pub mod buffer;
 mod call;

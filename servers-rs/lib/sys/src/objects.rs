@@ -127,6 +127,14 @@ pub fn thread_exit(code: u64) -> ! {
         let _ = invoke(Op::ThreadExit, Handle::NULL, [code, 0, 0, 0, 0]);
     }
 }
+/// Sets this thread's FS base.
+///
+/// # Safety
+/// Code of this thread that finds its own data through FS finds it there.
+pub unsafe fn set_fs_base(address: u64) -> Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe { invoke_any(Op::ThreadFsBase as u64, Handle::NULL, [address, 0, 0, 0, 0]) }.map(drop)
+}
 /// Debug: a line on the kernel's console, in the dev profile. At most 256 bytes.
 pub fn debug_log(line: &[u8]) -> Result<()> {
     invoke(Op::DebugLog, Handle::NULL, [line.as_ptr() as u64, line.len() as u64, 0, 0, 0]).map(drop)
@@ -321,6 +329,18 @@ impl Thread {
     pub fn resume(self) -> Result<()> {
         invoke(Op::ThreadResume, self.0, [0; 5]).map(drop)
     }
+    /// Writes the registers of a stopped thread into the caller's message buffer (`abi::thread::WORD`).
+    pub fn read_registers(self) -> Result<()> {
+        invoke(Op::ThreadReadRegisters, self.0, [0; 5]).map(drop)
+    }
+    /// Gives a stopped thread the registers in the caller's message buffer.
+    ///
+    /// # Safety
+    /// If the thread runs in the caller's own space: what it goes on with there may go on.
+    pub unsafe fn write_registers(self) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { invoke_any(Op::ThreadWriteRegisters as u64, self.0, [0; 5]) }.map(drop)
+    }
     /// `None` unbinds.
     pub fn bind(self, notification: Option<Notification>) -> Result<()> {
         let handle = notification.map_or(0, |n| u64::from(n.0.0));
@@ -404,5 +424,18 @@ impl Power {
     }
     fn control(self, action: u64) -> Error {
         invoke(Op::PowerControl, self.0, [action, 0, 0, 0, 0]).err().unwrap_or(Error::Unsupported)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// The kernel's table is the source: a row without a stub here is a row that no program can use.
+    #[test]
+    fn every_operation_of_the_table_has_a_stub() {
+        let stubs = concat!(include_str!("objects.rs"), include_str!("guest.rs"));
+        for row in abi::op::TABLE {
+            let (safe, any) = (std::format!("Op::{},", row.name), std::format!("Op::{} as u64", row.name));
+            assert!(stubs.contains(&safe) || stubs.contains(&any), "{} has no stub", row.name);
+        }
     }
 }
