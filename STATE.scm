@@ -19,6 +19,7 @@
       ("uart" "servers-rs/drivers/uart" works)
       ("virtio-blk" "servers-rs/drivers/virtio-blk" works)
       ("virtio-rng" "servers-rs/drivers/virtio-rng" works)
+      ("power-button" "servers-rs/drivers/power-button" works)
       ("rtc" "servers-rs/drivers/rtc" works)
       ("random" "servers-rs/servers/random" works)
       ("virtio-net" "servers-rs/drivers/virtio-net" works)

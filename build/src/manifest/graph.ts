@@ -10,8 +10,8 @@ export interface Edge {
   readonly because: string;
 }
 
-/** `process` is served by the process server without being written; it is up before anything else. */
-export const implicitInterface = 'process';
+/** What the process server serves without its being written; it is up before anything else. */
+export const implicitInterfaces: readonly string[] = ['process', 'power'];
 
 export type Order =
   | { readonly kind: 'order'; readonly names: readonly string[] }
@@ -21,7 +21,7 @@ export type Order =
 /** The component that serves an interface. */
 export function serverOf(components: readonly Component[], name: string): string | undefined {
   const found = components.find((one) => one.serves.includes(name))?.name;
-  return found ?? (name === implicitInterface ? 'process' : undefined);
+  return found ?? (implicitInterfaces.includes(name) ? 'process' : undefined);
 }
 
 /** One edge per call whose server is known; a program in the verity root needs the file server as well. */

@@ -7,7 +7,7 @@ import type { Component } from '../config/types.ts';
 import type { UserError } from '../errors.ts';
 import { nearest } from '../near.ts';
 import { formatSize } from '../units.ts';
-import { edges, implicitInterface, order, serverOf } from './graph.ts';
+import { edges, implicitInterfaces, order, serverOf } from './graph.ts';
 
 const file = 'configs/servers.ncl';
 /** The smallest machine that we promise to run on. */
@@ -104,11 +104,11 @@ function twoOwners(components: readonly Component[], refuse: Refuse): UserError[
 
 function interfaces(components: readonly Component[], refuse: Refuse): UserError[] {
   const errors: UserError[] = [];
-  const served = new Map<string, string>([[implicitInterface, 'process']]);
+  const served = new Map<string, string>(implicitInterfaces.map((name) => [name, 'process']));
   for (const one of components) {
     one.serves.forEach((name, n) => {
       const other = served.get(name);
-      if (other !== undefined && !(name === implicitInterface && one.name === 'process')) {
+      if (other !== undefined && !(implicitInterfaces.includes(name) && one.name === 'process')) {
         const message = `components.${one.name}.serves: \`${name}\` is served by ${other} already`;
         errors.push(
           refuse(
@@ -197,7 +197,7 @@ function grantsAndLinks(
     const granted = new Set([
       ...one.calls.map((call) => call.interface),
       ...one.serves,
-      ...(one.name === 'process' ? [implicitInterface] : []),
+      ...(one.name === 'process' ? implicitInterfaces : []),
     ]);
     // A package that links no interface crate at all speaks through lib/rt alone: nothing to compare yet.
     if (links.length === 0) continue;

@@ -404,6 +404,12 @@ impl PortRange {
     pub fn read8(self, port: u16) -> Result<u8> {
         Ok(invoke(Op::PortIn, self.0, [u64::from(port), 1, 0, 0, 0])?[0] as u8)
     }
+    pub fn read16(self, port: u16) -> Result<u16> {
+        Ok(invoke(Op::PortIn, self.0, [u64::from(port), 2, 0, 0, 0])?[0] as u16)
+    }
+    pub fn write16(self, port: u16, value: u16) -> Result<()> {
+        invoke(Op::PortOut, self.0, [u64::from(port), 2, u64::from(value), 0, 0]).map(drop)
+    }
     pub fn write8(self, port: u16, value: u8) -> Result<()> {
         invoke(Op::PortOut, self.0, [u64::from(port), 1, u64::from(value), 0, 0]).map(drop)
     }

@@ -18,6 +18,8 @@ pub const CALLS: u32 = 0;
 pub const FAULTS: u32 = 1;
 /// Whom the manifest grants `supervisor`.
 pub const SUPERVISES: u32 = 2;
+/// Whom it grants `power`.
+pub const POWERS: u32 = 3;
 
 /// What a driver may do with what root prepared for it; not destroy it, since it outlives the driver.
 const DEVICE: Rights = Rights(Rights::READ.0 | Rights::WRITE.0 | Rights::EDIT.0 | Rights::COPY.0 | Rights::DMA.0);
@@ -95,10 +97,12 @@ impl Board {
         let badge = layout::badge(CALLS, Manifest::client_number(n));
         let parent = child.insert(self.own.handle(), CALL, badge)?.0;
         add(api_process::NAME, What::Call { endpoint: parent, buffer: None });
-        if said.calls.iter().any(|c| c.interface == api_supervisor::NAME) {
-            let badge = layout::badge(SUPERVISES, Manifest::client_number(n));
-            let endpoint = child.insert(self.own.handle(), CALL, badge)?.0;
-            add(api_supervisor::NAME, What::Call { endpoint, buffer: None });
+        for (name, interface) in [(api_supervisor::NAME, SUPERVISES), (api_power::NAME, POWERS)] {
+            if said.calls.iter().any(|c| c.interface == name) {
+                let badge = layout::badge(interface, Manifest::client_number(n));
+                let endpoint = child.insert(self.own.handle(), CALL, badge)?.0;
+                add(name, What::Call { endpoint, buffer: None });
+            }
         }
         for edge in self.edges.iter().filter(|e| e.client == Some(n)) {
             // A server that was given up or is absent has no endpoint: its clients are not granted one.

@@ -18,6 +18,7 @@ mod inform;
 mod inherit;
 mod launch;
 mod policy;
+mod power;
 mod report;
 mod state;
 mod supervise;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! The loop: one endpoint for what components say and for their deaths, one notification for programs that were read.
 
-use crate::launch::{Board, CALLS, FAULTS, SUPERVISES};
+use crate::launch::{Board, CALLS, FAULTS, POWERS, SUPERVISES};
 use crate::policy::{Policy, Verdict};
 use crate::report::{self, Death, Victim};
 use crate::state::{State, next_to_start, outcome};
@@ -198,6 +198,11 @@ impl Supervisor {
                 let answer = api_supervisor::dispatch(self, Badge(u64::from(client)), &request);
                 answer_with(&answer, None);
             }
+            POWERS => {
+                let request = rt::channel::take(received);
+                let answer = api_power::dispatch(self, Badge(u64::from(client)), &request);
+                answer_with(&answer, None);
+            }
             _ => {}
         }
     }
@@ -264,7 +269,7 @@ impl Supervisor {
     }
 
     /// Ends a component, also one that this process server did not start.
-    fn destroy(&mut self, n: usize) {
+    pub fn destroy(&mut self, n: usize) {
         if let Some(child) = self.records[n].child.take() {
             return child.destroy();
         }
@@ -352,12 +357,16 @@ fn answer_with(answer: &Message, to: Option<Reply>) {
     };
 }
 
-fn reboot() {
-    let power = rt::start::startup().grants.iter().find_map(|g| match g.what {
+/// The right over the machine's power, which root gives to the process server alone.
+pub fn power() -> Option<Power> {
+    rt::start::startup().grants.iter().find_map(|g| match g.what {
         What::Power { power } => Some(Power::of(sys::Handle(power))),
         _ => None,
-    });
-    if let Some(power) = power {
+    })
+}
+
+fn reboot() {
+    if let Some(power) = power() {
         let error = power.reset();
         rt::error!("the machine cannot be reset: {error:?}");
     }

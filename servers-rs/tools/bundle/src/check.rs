@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const PAGE: u64 = program::PAGE_BYTES;
 /// Served by the process server, which stands in no component's `serves`.
-const OF_PROCESS: [&str; 2] = ["process", "supervisor"];
+const OF_PROCESS: [&str; 3] = ["process", "supervisor", "power"];
 /// `Origin::version` has 64 bytes and ends with a zero.
 const MAX_VERSION_BYTES: usize = 63;
 
