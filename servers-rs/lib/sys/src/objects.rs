@@ -143,6 +143,10 @@ pub fn debug_log(line: &[u8]) -> Result<()> {
 pub fn debug_dump() -> Result<()> {
     invoke(Op::DebugDump, Handle::NULL, [0; 5]).map(drop)
 }
+/// Debug: prints every table, thread and pool on the kernel's console, as lines of JSON.
+pub fn debug_dump_all() -> Result<()> {
+    invoke(Op::DebugDump, Handle::NULL, [1, 0, 0, 0, 0]).map(drop)
+}
 /// Calls a number that is no operation; for tests of the refusal. `None`: it is one, and was not called.
 pub fn call_unknown(number: u64) -> Option<Result<()>> {
     if Op::from_u64(number).is_some() {

@@ -2,11 +2,12 @@
 //! An attacker: threads that do nothing but call the kernel. The watcher ends it when it stands still or is through.
 
 use crate::board::{Board, THREADS, Violation};
-use crate::draw::{Handles, Random, operation, registers, returns_handle};
+use crate::draw::{Handles, operation, registers, returns_handle};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use rt::hostile::Doomed;
 use rt::memory::Shared;
 use rt::start::grant;
+use stage::Random;
 use sys::{Capability, Error, Rights, start};
 
 pub const BOARD: &str = "board";

@@ -6,33 +6,8 @@
 
 use abi::boot_info::{DIRECT_MAP, KERNEL_BASE, USER_END};
 use abi::op::{FIRST_DEBUG_OPERATION, Op, TABLE};
+use stage::Random;
 use sys::PAGE_BYTES;
-
-/// xorshift64* (Vigna 2016): good enough to reach everything, small enough to be repeated by hand.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Random {
-        // Zero would stay zero for ever.
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-    pub fn below(&mut self, limit: u64) -> u64 {
-        (self.next() >> 32) % limit
-    }
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-    fn of<T: Copy>(&mut self, all: &[T], otherwise: T) -> T {
-        let n = self.below(all.len().max(1) as u64) as usize;
-        all.get(n).copied().unwrap_or(otherwise)
-    }
-}
 
 const KNOWN: usize = 32;
 
@@ -62,8 +37,8 @@ impl Handles {
     }
     fn draw(&self, random: &mut Random) -> u64 {
         match random.below(16) {
-            0 => random.next(),
-            1 => random.next() & 0xffff_ffff,
+            0 => random.draw(),
+            1 => random.draw() & 0xffff_ffff,
             // A handle of another life of the slot.
             2 => random.of(&self.known, 0) ^ (1 << 18),
             3 => random.below(300) | 1 << 18,
@@ -80,7 +55,7 @@ pub fn returns_handle(number: u64) -> bool {
 
 pub fn operation(random: &mut Random) -> u64 {
     match random.below(64) {
-        0 => random.next(),
+        0 => random.draw(),
         1 => random.below(256),
         _ => {
             let op = TABLE.get(random.below(TABLE.len() as u64) as usize).map_or(Op::Null, |row| row.op);
@@ -128,7 +103,7 @@ const ADDRESSES: [u64; 16] = [
 
 fn argument(random: &mut Random, handles: &Handles) -> u64 {
     match random.below(10) {
-        0 => random.next(),
+        0 => random.draw(),
         1 => random.of(&ADDRESSES, 0).wrapping_add(random.below(3).wrapping_sub(1)),
         2 => random.of(&ADDRESSES, 0).wrapping_add(random.below(64) * PAGE_BYTES),
         3 => random.below(32) * PAGE_BYTES,

@@ -9,11 +9,18 @@ extern crate alloc;
 
 pub mod console;
 mod partner;
+mod random;
 
 pub use partner::{Give, POOL, PRIORITY, Part, Stage};
+pub use random::Random;
+
+use sys::{Power, start};
 
 /// What went another way than it had to.
 pub type Trouble = alloc::string::String;
+
+/// The argument with which the machine is reset in the end, which ends an emulator that may not reboot.
+const RESET: &str = "reset";
 
 /// The program's `main`: `lead` in root's place, `play` in a partner. `name` begins its last line, which says `end`
 /// or what the trouble was.
@@ -22,9 +29,15 @@ pub fn run(name: &str, lead: fn(&Stage) -> Result<(), Trouble>, play: fn()) {
         return play();
     }
     console::begin();
-    match Stage::new().and_then(|stage| lead(&stage)) {
+    let stage = Stage::new();
+    let resets = stage.as_ref().is_ok_and(|stage| stage.has_argument(RESET));
+    match stage.and_then(|stage| lead(&stage)) {
         Ok(()) => console::say(format_args!("{name} end")),
         Err(trouble) => console::say(format_args!("{name} failed: {trouble}")),
+    }
+    if resets {
+        let error = Power(start::POWER).reset();
+        console::say(format_args!("{name}: it cannot be reset: {error:?}"));
     }
     // Root's end would be a panic of the machine.
     let _ = POOL.create_notification().and_then(|n| n.wait(sys::FOREVER));
