@@ -32,3 +32,8 @@ test('a cycle is told from its first member to itself', () => {
   ];
   expect(order(all)).toEqual({ kind: 'cycle', path: ['a', 'b', 'c', 'a'] });
 });
+
+test('`supervisor` is served by the process server, to whom it is granted', () => {
+  const all = [component('process', [], []), component('agent', [], ['supervisor'])];
+  expect(edges(all)).toMatchObject([{ from: 'agent', to: 'process', interface: 'supervisor' }]);
+});

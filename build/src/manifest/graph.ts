@@ -10,8 +10,11 @@ export interface Edge {
   readonly because: string;
 }
 
-/** What the process server serves without its being written; it is up before anything else. */
-export const implicitInterfaces: readonly string[] = ['process', 'power'];
+/**
+ * What the process server serves without its being written; it is up before anything else. `process` is everybody's; `power`
+ * (end everything in order) and `supervisor` (list and end components) are granted.
+ */
+export const implicitInterfaces: readonly string[] = ['process', 'power', 'supervisor'];
 
 export type Order =
   | { readonly kind: 'order'; readonly names: readonly string[] }
