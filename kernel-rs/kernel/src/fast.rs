@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! Local mode: Call, ReplyReceive, Signal and Wait when nothing stands in the way, between threads of one CPU, with that
-//! CPU's lock alone. A message goes straight from one thread's registers to the other's.
+//! Local mode: Call, ReplyReceive, Signal, Wait and faults when nothing stands in the way, between threads of one CPU,
+//! with that CPU's lock alone. A message goes straight from one thread's registers to the other's.
 //!
 //! Everything here does what `ipc`, `notification` and `schedule` do, less of it; a test compares the two. Checks come
 //! first and change nothing: `None` leaves the call to the long way. What is not at home on this CPU is not found: who
@@ -11,13 +11,16 @@
 
 use crate::Kernel;
 use crate::alarm::NEVER;
+use crate::fault::{FAULT_WORDS, Fault};
 use crate::objects::{Endpoint, Memory, Notification, Outgoing, ReplyRight, Slot, Space, State, Table, Thread};
 use crate::schedule::Cpu;
+use abi::fault::label;
 use abi::message::{MAX_WORDS, REGISTER_WORDS, Tag};
 use abi::op::Op;
 use abi::right::{Kind, Rights};
-use machine::memory::{Key, Mine, PageTable, Reader, Ref, RunKey, Running, UserWords};
-use machine::{Core, Local, MAX_CPUS, Maker, Outcome};
+use machine::memory::{Frame, Key, Mine, PageTable, Reader, Ref, RunKey, Running, UserWords};
+use machine::registers::Registers;
+use machine::{Core, DEVICE_NOT_AVAILABLE, Local, MAX_CPUS, Maker, Outcome};
 
 /// Reply rights made on a CPU have its number in their low bits, those made with all locks held `FIRST_REPLY`.
 pub const REPLY_STEP: u64 = 2 * MAX_CPUS as u64;
@@ -63,7 +66,7 @@ impl Core for Kernel {
 
     #[inline(always)]
     fn reply_receive<'a>(own: &mut Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a> {
-        let outcome = own.reply_receive::<false>(local, handle, tag).unwrap_or(Outcome::Declined);
+        let outcome = own.reply_receive::<false, false>(local, handle, tag).unwrap_or(Outcome::Declined);
         traced(own, local, Op::ReplyReceive, handle, outcome)
     }
 
@@ -77,6 +80,15 @@ impl Core for Kernel {
     fn wait<'a>(own: &mut Own, local: &'a Local, handle: u64, timeout_ns: u64) -> Outcome<'a> {
         let outcome = own.wait(local, handle, timeout_ns).unwrap_or(Outcome::Declined);
         traced(own, local, Op::Wait, handle, outcome)
+    }
+
+    #[inline(always)]
+    fn fault<'a>(own: &mut Own, local: &'a Local, registers: &Registers, fault: (u8, u64, u64)) -> Outcome<'a> {
+        let (vector, error, address) = fault;
+        let outcome = own.fault(local, registers, Fault { vector, error, address }).unwrap_or(Outcome::Declined);
+        #[cfg(feature = "debug")]
+        let outcome = crate::trace::local_fault(own, local, fault, outcome);
+        outcome
     }
 }
 
@@ -137,6 +149,11 @@ impl Own {
         t.to_space.get(local)
     }
 
+    #[inline(always)]
+    fn buffer(memories: &Reader<Memory>, local: &Local, t: &Thread) -> Option<Frame> {
+        memories.get(local, t.buffer?).filter(|m| m.pages > 0).map(|_| t.buffer_frame)
+    }
+
     /// Copies the words beyond the fourth from one buffer to the other; `None` if one is missing.
     #[inline(never)]
     fn copy_words(
@@ -147,8 +164,8 @@ impl Own {
         from: &Thread,
         to: &Thread,
     ) -> Option<()> {
-        let frame = |t: &Thread| memories.get(local, t.buffer?).filter(|m| m.pages > 0).map(|_| t.buffer_frame);
-        words.copy(local, frame(from)?, frame(to)?, REGISTER_WORDS, Tag(tag).words());
+        let (from, to) = (Self::buffer(memories, local, from)?, Self::buffer(memories, local, to)?);
+        words.copy(local, from, to, REGISTER_WORDS, Tag(tag).words());
         Some(())
     }
 
@@ -188,9 +205,14 @@ impl Own {
         Some(Outcome::Message { badge, tag, words: running.registers() })
     }
 
-    /// `QUEUED`: other threads wait in the endpoint as well.
+    /// `QUEUED`: other threads wait in the endpoint as well. `FAULT`: the caller is a thread that faulted, to go on.
     #[inline(always)]
-    fn reply_receive<'a, const QUEUED: bool>(&mut self, local: &'a Local, handle: u64, tag: u64) -> Option<Outcome<'a>> {
+    fn reply_receive<'a, const QUEUED: bool, const FAULT: bool>(
+        &mut self,
+        local: &'a Local,
+        handle: u64,
+        tag: u64,
+    ) -> Option<Outcome<'a>> {
         if tag as u32 > MAX_WORDS as u32 {
             return None;
         }
@@ -205,12 +227,20 @@ impl Own {
             return None;
         }
         if !QUEUED && !e.receivers.is_empty() {
-            return self.reply_receive_queued(local, handle, tag);
+            let done = !FAULT && self.reply_receive_queued(local);
+            return done.then_some(Outcome::Message { badge: 0, tag, words: running.registers() });
         }
         let tail = if QUEUED { e.receivers.back() } else { None };
         let (s, mut c, last) = self.threads.with_third(local, running, right.caller, tail)?;
-        if !matches!(c.state, State::Replying(_)) || c.reply_number != right.number || c.outgoing != Outgoing::Call {
+        if !matches!(c.state, State::Replying(_)) || c.reply_number != right.number {
             return None;
+        }
+        match (FAULT, c.outgoing == Outgoing::Call) {
+            (false, true) => {}
+            (false, false) if !QUEUED => return self.reply_fault(local).then_some(Outcome::Resume),
+            (false, false) => return None,
+            (true, _) if matches!(c.outgoing, Outgoing::Fault(_)) && Tag(tag).label() == 0 => {}
+            (true, _) => return None,
         }
         let same_payer = s.payer == Some(c.payer.unwrap_or(right.caller));
         if cpu.top >= c.effective_priority() as i16 || !same_payer {
@@ -222,7 +252,7 @@ impl Own {
             return None;
         }
         let table = Self::page_table(&self.spaces, local, &mut c)?;
-        if tag as u32 > REGISTER_WORDS as u32 {
+        if !FAULT && tag as u32 > REGISTER_WORDS as u32 {
             Self::copy_words(&self.memories, &self.words, local, tag, s, &c)?;
         }
         // All is well.
@@ -232,13 +262,61 @@ impl Own {
         machine::switch_user(&mut s.user, &c.user);
         machine::activate(table);
         c.run(local);
-        Some(Outcome::Message { badge: 0, tag, words: running.registers() })
+        Some(if FAULT { Outcome::Resume } else { Outcome::Message { badge: 0, tag, words: running.registers() } })
     }
 
     #[cold]
     #[inline(never)]
-    fn reply_receive_queued<'a>(&mut self, local: &'a Local, handle: u64, tag: u64) -> Option<Outcome<'a>> {
-        self.reply_receive::<true>(local, handle, tag)
+    fn reply_fault(&mut self, local: &Local) -> bool {
+        let Some(running) = self.threads.running(local) else { return false };
+        let Registers { rdi: handle, rsi: tag, .. } = self.threads.see(running).registers;
+        self.reply_receive::<false, true>(local, handle, tag).is_some()
+    }
+
+    /// The running thread faulted with these registers, and its handler waits: a call of the kernel in its name.
+    #[inline(always)]
+    fn fault<'a>(&mut self, local: &'a Local, registers: &Registers, fault: Fault) -> Option<Outcome<'a>> {
+        let running = self.threads.running(local)?;
+        let (endpoint, badge) = self.threads.see(running).handler?;
+        let e = self.endpoints.get_mut(local, endpoint)?;
+        let handler = e.receivers.front()?;
+        let (c, mut s) = self.threads.with(local, running, handler)?;
+        let cpu = self.cpu.get_mut(local);
+        let priority = c.effective_priority();
+        // The first use of vector registers is no fault.
+        if cpu.top >= priority as i16 || fault.vector == DEVICE_NOT_AVAILABLE {
+            return None;
+        }
+        let table = Self::page_table(&self.spaces, local, &mut s)?;
+        let buffer = Self::buffer(&self.memories, local, &s)?;
+        // All is well.
+        let words = fault.words(registers);
+        self.words.write(local, buffer, REGISTER_WORDS, &words[REGISTER_WORDS..]);
+        c.registers = *registers;
+        c.outgoing = Outgoing::Fault(fault);
+        self.last_reply += REPLY_STEP;
+        let (caller, number) = (running.name(), self.last_reply);
+        (c.state, c.reply_number) = (State::Replying(handler), number);
+        s.reply = Some(ReplyRight { caller, number });
+        s.lent = s.lent.max(priority);
+        s.payer = Some(c.payer.unwrap_or(caller));
+        s.state = State::Running(local.cpu());
+        let r = &mut s.registers;
+        (r.rax, r.rdi, r.rsi) = (0, badge, Tag::new(label::FAULT, FAULT_WORDS, 0).0);
+        [r.rdx, r.r10, r.r8, r.r9] = [words[0], words[1], words[2], words[3]];
+        e.receivers.pop(&mut s);
+        machine::switch_user(&mut c.user, &s.user);
+        machine::activate(table);
+        s.run(local);
+        Some(Outcome::Resume)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reply_receive_queued(&mut self, local: &Local) -> bool {
+        let Some(running) = self.threads.running(local) else { return false };
+        let Registers { rdi: handle, rsi: tag, .. } = self.threads.see(running).registers;
+        self.reply_receive::<true, false>(local, handle, tag).is_some()
     }
 
     /// Signal to nobody, or to a thread that is not more important than the one that runs.
@@ -326,13 +404,14 @@ fn set_result(t: &mut Thread, value: u64) {
 #[cfg(test)]
 impl Kernel {
     /// True if the call was done in local mode; the registers are then those to go on with.
-    pub(crate) fn enter_local(&mut self, cpu: usize, r: &mut machine::registers::Registers) -> bool {
+    pub(crate) fn enter_local(&mut self, cpu: usize, r: &mut Registers, fault: Option<Fault>) -> bool {
         let Some(mut own) = self.own[cpu].take().or_else(|| Some(self.own(&machine::maker(cpu)))) else { return false };
         let local = machine::local(self, cpu);
-        if let Some(running) = own.threads.running(&local) {
+        if let Some(running) = own.threads.running(&local).filter(|_| fault.is_none()) {
             own.threads.see_mut(running).registers = *r;
         }
         let outcome = match Op::from_u64(r.rax) {
+            _ if let Some(f) = fault => <Kernel as Core>::fault(&mut own, &local, r, (f.vector, f.error, f.address)),
             Some(Op::Call) => <Kernel as Core>::call(&mut own, &local, r.rdi, r.rsi),
             Some(Op::ReplyReceive) => <Kernel as Core>::reply_receive(&mut own, &local, r.rdi, r.rsi),
             Some(Op::Signal) => <Kernel as Core>::signal(&mut own, &local, r.rdi, r.rsi),

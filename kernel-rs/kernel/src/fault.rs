@@ -7,6 +7,7 @@ use crate::{Kernel, Level};
 use abi::fault::{Cause, label};
 use abi::message::{REGISTER_WORDS, Tag};
 use machine::memory::Ref;
+use machine::registers::Registers;
 
 /// What the CPU said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,10 +21,20 @@ impl Fault {
     fn cause(&self) -> Cause {
         Cause::from_vector(self.vector).unwrap_or(Cause::GeneralProtection)
     }
+
+    /// The message about it.
+    #[inline(always)]
+    pub fn words(&self, r: &Registers) -> [u64; FAULT_WORDS] {
+        let (cause, address, error) = (self.cause() as u64, self.address, self.error);
+        [
+            cause, address, error, r.rip, r.rsp, r.rflags, r.rbp, r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.r8, r.r9, r.r10,
+            r.r11, r.r12, r.r13, r.r14, r.r15,
+        ]
+    }
 }
 
 /// Seven of the fault, fourteen general registers.
-const FAULT_WORDS: usize = 21;
+pub const FAULT_WORDS: usize = 21;
 
 impl Kernel {
     /// The running thread did what the CPU refuses.
@@ -69,30 +80,7 @@ impl Kernel {
         badge: u64,
         fault: Fault,
     ) -> Result<(), Failure> {
-        let r = self.get(thread)?.registers;
-        let words: [u64; FAULT_WORDS] = [
-            fault.cause() as u64,
-            fault.address,
-            fault.error,
-            r.rip,
-            r.rsp,
-            r.rflags,
-            r.rbp,
-            r.rax,
-            r.rbx,
-            r.rcx,
-            r.rdx,
-            r.rsi,
-            r.rdi,
-            r.r8,
-            r.r9,
-            r.r10,
-            r.r11,
-            r.r12,
-            r.r13,
-            r.r14,
-            r.r15,
-        ];
+        let words = fault.words(&self.get(thread)?.registers);
         let mut count = REGISTER_WORDS;
         if let Some(buffer) = self.buffer(to) {
             count = FAULT_WORDS;

@@ -134,6 +134,14 @@ impl Kernel {
     /// goes on with.
     #[inline]
     pub fn enter(&mut self, cpu: usize, from_user: bool, event: Event, registers: &mut Registers) -> Next {
+        #[cfg(test)]
+        if let Event::Fault { vector, error, address } = event
+            && from_user
+            && !self.long_way
+            && self.enter_local(cpu, registers, Some(fault::Fault { vector, error, address }))
+        {
+            return Next::User;
+        }
         if event == Event::Syscall { self.enter_call(cpu, registers) } else { self.enter_long(cpu, from_user, event, registers) }
     }
 
@@ -141,7 +149,7 @@ impl Kernel {
     #[inline]
     pub fn enter_call(&mut self, cpu: usize, registers: &mut Registers) -> Next {
         #[cfg(test)]
-        if !self.long_way && self.enter_local(cpu, registers) {
+        if !self.long_way && self.enter_local(cpu, registers, None) {
             return Next::User;
         }
         self.enter_long(cpu, true, Event::Syscall, registers)

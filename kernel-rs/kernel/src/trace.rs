@@ -70,6 +70,17 @@ pub fn local<'a>(own: &Own, local: &Local, op: Op, handle: u64, outcome: Outcome
     outcome
 }
 
+/// A fault that a handler was told of in local mode, and that the handler runs.
+#[inline]
+pub fn local_fault<'a>(own: &Own, local: &Local, fault: (u8, u64, u64), outcome: Outcome<'a>) -> Outcome<'a> {
+    if outcome != Outcome::Declined {
+        let ((vector, error, address), (name, thread)) = (fault, own.runs(local));
+        write(local.cpu(), Kind::Fault, u64::from(vector) | (error & 0xffff) << 8, [0; 8], address);
+        write(local.cpu(), Kind::Run, 0, name, thread.map_or(0, Ref::id));
+    }
+    outcome
+}
+
 impl Kernel {
     /// Before an event is seen to.
     pub(crate) fn trace_event(&self, cpu: usize, event: Event, rax: u64, rdi: u64) {

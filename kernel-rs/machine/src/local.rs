@@ -93,5 +93,7 @@ pub trait Core {
     fn call<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a>;
     fn reply_receive<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a>;
     fn signal<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, bits: u64) -> Outcome<'a>;
+    /// It faulted with these registers; vector, error code, address.
+    fn fault<'a>(own: &mut Self::Own, local: &'a Local, registers: &Registers, fault: (u8, u64, u64)) -> Outcome<'a>;
     fn wait<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, timeout_ns: u64) -> Outcome<'a>;
 }

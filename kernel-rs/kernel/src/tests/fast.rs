@@ -10,7 +10,10 @@ struct Pair {
     w: World,
     endpoints: [Handle; 2],
     threads: Vec<Handle>,
+    /// Bound to the first thread.
     notification: Handle,
+    /// For all of them.
+    bells: [Handle; 2],
 }
 
 fn pair(long_way: bool) -> Pair {
@@ -18,10 +21,13 @@ fn pair(long_way: bool) -> Pair {
     w.kernel.long_way = long_way;
     let endpoints = [w.create(Kind::Endpoint), w.create(Kind::Endpoint)];
     let notification = w.create(Kind::Notification);
+    let bells = [w.create(Kind::Notification), w.create(Kind::Notification)];
     let mut threads = Vec::new();
     for (n, priority) in [60u64, 60, 50, 40].into_iter().enumerate() {
         let (t, m) = (w.create(Kind::Thread), w.memory(1));
-        w.root(Op::ThreadConfigure, t, &[SPACE.0 as u64, TABLE.0 as u64, 0, m.0 as u64, n as u64 + 0x61]).ok();
+        // The faults of all but the first server go to the other endpoint.
+        let handler = if n > 0 { endpoints[1].0 as u64 } else { 0 };
+        w.root(Op::ThreadConfigure, t, &[SPACE.0 as u64, TABLE.0 as u64, handler, m.0 as u64, n as u64 + 0x61]).ok();
         // The client may spend 3 of 50 ms.
         let (budget, period) = if n == 2 { (3_000, 50_000) } else { (0, 0) };
         w.root(Op::ThreadSchedule, t, &[priority, budget, period, 1]).ok();
@@ -30,7 +36,7 @@ fn pair(long_way: bool) -> Pair {
     }
     w.root(Op::ThreadBind, threads[0], &[notification.0 as u64]).ok();
     w.enter(1, Event::Kick);
-    Pair { w, endpoints, threads, notification }
+    Pair { w, endpoints, threads, notification, bells }
 }
 
 /// One step of whoever runs on CPU 1, or of root, or of time.
@@ -46,8 +52,11 @@ fn step(p: &mut Pair, what: u64, a: u64, b: u64) {
         0..6 if busy => drop(p.w.call(1, Op::Call, endpoint, &[tag, a, b, a ^ b, 9])),
         6..13 if busy => drop(p.w.call(1, Op::ReplyReceive, endpoint, &[tag, b, a, 3, a & b])),
         13 if busy => drop(p.w.call(1, Op::Receive, endpoint, &[[0, 50_000, FOREVER][(b % 3) as usize]])),
-        14 => drop(p.w.root(Op::Signal, p.notification, &[b | 1])),
-        15 => {
+        14 if a & 1 == 0 => drop(p.w.root(Op::Signal, p.notification, &[b | 1])),
+        14 if busy => drop(p.w.call(1, Op::Signal, p.bells[(a >> 1 & 1) as usize], &[b | 1])),
+        15 if busy => drop(p.w.call(1, Op::Wait, p.bells[(a & 1) as usize], &[[0, 50_000, FOREVER, FOREVER][(b % 4) as usize]])),
+        16 if busy => drop(p.w.enter(1, Event::Fault { vector: 6, error: 0, address: 0 })),
+        17 => {
             let thread = p.threads[(a & 3) as usize];
             p.w.root(Op::ThreadStop, thread, &[]).ok();
             p.w.root(Op::ThreadResume, thread, &[]);
@@ -74,7 +83,7 @@ fn state(p: &mut Pair) -> (Option<machine::memory::Ref<crate::objects::Thread>>,
 fn the_fast_way_and_the_long_way_agree() {
     for seed in 1..=60u64 {
         let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
-        let steps: Vec<_> = (0..2000).map(|_| (random.below(18), random.next(), random.next())).collect();
+        let steps: Vec<_> = (0..2000).map(|_| (random.below(20), random.next(), random.next())).collect();
         let mut runs = Vec::new();
         for long_way in [false, true] {
             machine::fake(|m| *m = Default::default());
@@ -93,4 +102,123 @@ fn the_fast_way_and_the_long_way_agree() {
             assert_eq!(fast, long, "seed {seed}, step {n}: {:?}", steps[n]);
         }
     }
+}
+
+/// A client of priority 60 runs on CPU 1, a server waits there in the first endpoint. Both are root's.
+fn ready(long_way: bool) -> Pair {
+    let mut p = pair(long_way);
+    // The second thread, of equal priority, runs after the first.
+    p.w.call(1, Op::Receive, p.endpoints[0], &[FOREVER]);
+    p
+}
+
+/// Whether a call of the running thread is done in local mode; the CPU has another thread's registers then or its own.
+fn is_local(p: &mut Pair, op: Op, handle: u64, arguments: [u64; 2]) -> bool {
+    let mut r = *p.w.registers(1);
+    (r.rax, r.rdi, r.vector) = (op as u64, handle, SYSCALL);
+    [r.rsi, r.rdx] = arguments;
+    p.w.kernel.enter_local(1, &mut r, None)
+}
+
+fn call_is_local(p: &mut Pair) -> bool {
+    let endpoint = p.endpoints[0].0 as u64;
+    is_local(p, Op::Call, endpoint, [Tag::new(1, 1, 0).0, 7])
+}
+
+#[test]
+fn a_call_to_a_waiting_server_of_this_cpu_is_local_and_so_is_its_reply() {
+    let mut p = ready(false);
+    assert!(call_is_local(&mut p));
+    let endpoint = p.endpoints[0].0 as u64;
+    assert!(is_local(&mut p, Op::ReplyReceive, endpoint, [Tag::new(0, 4, 0).0, 1]));
+}
+
+#[test]
+fn a_revoked_capability_is_refused_in_local_mode() {
+    let mut p = ready(false);
+    let copy = p.w.root(Op::Copy, p.endpoints[0], &[ALL, 9]).handle();
+    p.w.root(Op::Revoke, p.endpoints[0], &[]).ok();
+    assert!(!is_local(&mut p, Op::Call, copy.0 as u64, [0, 0]));
+    p.w.call(1, Op::Call, copy, &[0]).unwrap().fails(Error::StaleHandle);
+}
+
+#[test]
+fn an_under_privileged_capability_is_refused_in_local_mode() {
+    let mut p = ready(false);
+    let read = p.w.root(Op::Copy, p.endpoints[0], &[abi::right::Rights::READ.0 as u64, 0]).handle();
+    assert!(!is_local(&mut p, Op::Call, read.0 as u64, [0, 0]));
+    p.w.call(1, Op::Call, read, &[0]).unwrap().fails(Error::NoRight);
+    let write = p.w.root(Op::Copy, p.bells[0], &[abi::right::Rights::WRITE.0 as u64, 0]).handle();
+    assert!(!is_local(&mut p, Op::Wait, write.0 as u64, [FOREVER, 0]));
+    p.w.call(1, Op::Wait, write, &[0]).unwrap().fails(Error::NoRight);
+}
+
+#[test]
+fn a_stale_handle_and_one_with_high_bits_are_refused_in_local_mode() {
+    let mut p = ready(false);
+    let (copy, whole) = (p.w.root(Op::Copy, p.endpoints[0], &[ALL, 9]).handle(), p.endpoints[0].0 as u64);
+    p.w.root(Op::Delete, copy, &[]).ok();
+    assert!(!is_local(&mut p, Op::Call, copy.0 as u64, [0, 0]));
+    assert!(!is_local(&mut p, Op::Call, whole | 1 << 32, [0, 0]));
+}
+
+#[test]
+fn a_capability_of_another_kind_is_refused_in_local_mode() {
+    let mut p = ready(false);
+    let (bell, endpoint) = (p.bells[0].0 as u64, p.endpoints[0].0 as u64);
+    assert!(!is_local(&mut p, Op::Call, bell, [0, 0]));
+    assert!(!is_local(&mut p, Op::Signal, endpoint, [1, 0]));
+}
+
+#[test]
+fn a_destroyed_endpoint_is_refused_in_local_mode() {
+    let mut p = ready(false);
+    p.w.root(Op::Destroy, p.endpoints[0], &[]).ok();
+    assert!(!call_is_local(&mut p));
+}
+
+#[test]
+fn a_message_with_capabilities_or_an_invalid_tag_is_not_local() {
+    let mut p = ready(false);
+    let endpoint = p.endpoints[0].0 as u64;
+    for tag in [Tag::new(0, 0, 1).0, Tag::new(0, 65, 0).0, Tag::MOVE_CAPS, 1 << 12] {
+        assert!(!is_local(&mut p, Op::Call, endpoint, [tag, 0]));
+    }
+}
+
+#[test]
+fn a_stopped_server_and_one_on_another_cpu_are_not_called_in_local_mode() {
+    let mut p = ready(false);
+    p.w.root(Op::ThreadStop, p.threads[0], &[]).ok();
+    assert!(!call_is_local(&mut p));
+    let mut p = ready(false);
+    p.w.root(Op::ThreadSchedule, p.threads[0], &[60, 0, 0, 2]).ok();
+    assert!(!call_is_local(&mut p), "it may run on CPU 2 only");
+}
+
+#[test]
+fn bits_of_the_bound_notification_come_before_waiting_again() {
+    let mut p = ready(false);
+    assert!(call_is_local(&mut p));
+    p.w.root(Op::Signal, p.notification, &[4]).ok();
+    let endpoint = p.endpoints[0].0 as u64;
+    assert!(!is_local(&mut p, Op::ReplyReceive, endpoint, [0, 0]), "the long way takes the bits");
+}
+
+#[test]
+fn a_server_that_waits_with_a_timeout_is_not_called_in_local_mode() {
+    let mut p = pair(false);
+    p.w.call(1, Op::Receive, p.endpoints[0], &[50_000]);
+    assert!(!call_is_local(&mut p));
+}
+
+#[test]
+fn a_server_whose_space_is_being_destroyed_is_not_called_in_local_mode() {
+    let mut p = ready(false);
+    assert!(call_is_local(&mut p));
+    let server = p.w.kernel.cpus[1].current.unwrap();
+    let (space, endpoint) = (p.w.kernel.threads.get(server).unwrap().space.unwrap(), p.endpoints[0].0 as u64);
+    assert!(is_local(&mut p, Op::ReplyReceive, endpoint, [0, 0]));
+    p.w.kernel.spaces.get_mut(space).unwrap().dying = true;
+    assert!(!call_is_local(&mut p), "also by a shortcut that was taken before");
 }

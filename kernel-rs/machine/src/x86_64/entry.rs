@@ -12,6 +12,7 @@
 use super::per_cpu::{KernelLock, PerCpu, answer, this};
 use super::{apic, clock, cpu, fatal, guest};
 use crate::local::{Core, Local, Outcome, Sent};
+use crate::lock::Flag;
 use crate::registers::{FORCED_FLAGS, Registers, SYSCALL, USER_FLAGS};
 use crate::{Event, Next};
 use core::arch::{asm, global_asm};
@@ -340,6 +341,7 @@ static LOCAL_CALL: AtomicUsize = AtomicUsize::new(0);
 static LOCAL_REPLY_RECEIVE: AtomicUsize = AtomicUsize::new(0);
 static LOCAL_SIGNAL: AtomicUsize = AtomicUsize::new(0);
 static LOCAL_WAIT: AtomicUsize = AtomicUsize::new(0);
+static LOCAL_FAULT: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" {
     static vector_stubs: u8;
@@ -364,6 +366,7 @@ pub fn run<K: Core + 'static>(lock: &'static KernelLock<K>, handler: Handler, sy
     LOCAL_CALL.store(local_call::<K> as *const () as usize, Relaxed);
     LOCAL_REPLY_RECEIVE.store(local_reply_receive::<K> as *const () as usize, Relaxed);
     LOCAL_SIGNAL.store(local_signal::<K> as *const () as usize, Relaxed);
+    LOCAL_FAULT.store(local_fault::<K> as *const () as usize, Relaxed);
     LOCAL_WAIT.store(local_wait::<K> as *const () as usize, Relaxed);
     SYSTEM_CALL.store(system_call as usize, Relaxed);
     HANDLER.store(handler as usize, Relaxed);
@@ -419,6 +422,32 @@ extern "rust-preserve-none" fn local_wait<K: Core>(_: u64, _: u64, _: u64, _: u6
     // SAFETY: 1. called by `entry_wait` alone.
     let (own, local) = unsafe { enter_local::<K>() };
     leave_local(K::wait(own, &local, handle, timeout_ns))
+}
+
+/// A fault in local mode: comes back if the kernel declines, or the flag is taken.
+fn try_local_fault(frame: &Registers) {
+    let flag = &this().flag;
+    if !flag.try_take() {
+        return;
+    }
+    let address = LOCAL_FAULT.load(Relaxed);
+    // SAFETY: 1. `run` stored a `LocalFault` before any user code ran, and nobody stores anything else.
+    let handler = unsafe { core::mem::transmute::<usize, LocalFault>(address) };
+    if handler(frame) {
+        // SAFETY: 1. this CPU holds its flag, and the kernel's function has returned; 2. nothing on this stack is needed
+        // again.
+        unsafe { asm!("jmp entry_resume", options(noreturn)) };
+    }
+    flag.give();
+}
+
+type LocalFault = fn(&Registers) -> bool;
+
+fn local_fault<K: Core>(frame: &Registers) -> bool {
+    let address = if frame.vector == 14 { cpu::read_cr2() } else { 0 };
+    // SAFETY: 1. called by `try_local_fault` alone, which holds the flag.
+    let (own, local) = unsafe { enter_local::<K>() };
+    K::fault(own, &local, frame, (frame.vector as u8, frame.error, address)) == Outcome::Resume
 }
 
 #[inline(always)]
@@ -490,6 +519,9 @@ extern "C" fn enter(frame: &mut Registers) -> u64 {
         && let Some(way) = guest::exception(frame)
     {
         return way;
+    }
+    if from_user && frame.vector < 32 {
+        try_local_fault(frame);
     }
     let event = match frame.vector {
         14 => Event::Fault { vector: 14, error: frame.error, address: cpu::read_cr2() },

@@ -26,7 +26,7 @@ pub struct PerCpu {
     /// The registers, and what comes with them, of the thread that runs here: never null.
     loaded: AtomicPtr<u8>,
     /// This CPU's flag of the kernel lock.
-    flag: AtomicU32,
+    pub flag: AtomicU32,
     user_end: u64,
     /// Its `Core::Own`.
     pub own: AtomicPtr<u8>,

@@ -132,8 +132,7 @@ pub fn load_user(state: &UserState) {
 #[inline(always)]
 pub fn switch_user(from: &mut UserState, to: &UserState) {
     if !features().has(Features::FSGSBASE) {
-        save_user(from);
-        return load_user(to);
+        return switch_by_msr(from, to);
     }
     // SAFETY: as `save_user` and `load_user`.
     unsafe {
@@ -147,6 +146,13 @@ pub fn switch_user(from: &mut UserState, to: &UserState) {
         save_context(from);
         load_context(to);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn switch_by_msr(from: &mut UserState, to: &UserState) {
+    save_user(from);
+    load_user(to);
 }
 
 #[inline(never)]
