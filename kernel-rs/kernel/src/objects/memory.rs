@@ -101,10 +101,12 @@ impl Kernel {
         let frames = &mut self.frames;
         match &mut m.backing {
             Backing::Frames(index) => {
-                if m.pages == index.len() && m.pages < m.wanted {
+                let grows = m.pages == index.len() && m.pages < m.wanted;
+                if grows {
                     index.grow(frames, 0);
                 }
-                let end = index.len().min(m.pages + most);
+                // The index's frame was cleared as well.
+                let end = index.len().min(m.pages + most - grows as u32);
                 for n in m.pages..end {
                     // The charge promised the frame.
                     if let (Some(slot), Some(frame)) = (index.get_mut(n), frames.take_user()) {
