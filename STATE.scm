@@ -29,7 +29,7 @@
       ("linux" #f planned)
       ("userland" #f planned))
     (not-yet
-      "guest execution and the Linux personality"
+      "the Linux personality"
       "a writable DATA file system"
       "download and installation of updates"
       "cloud image formats, installer, OCI base image")))

@@ -8,18 +8,19 @@ import type { Machine } from '../../build/src/testing.ts';
 import { artifactsOf, cargoBuild, type Profile, parseTap, run, type TapRun, tapProblems } from '../../build/src/testing.ts';
 import { root } from './root.ts';
 
-/** A manifest in servers-rs/tests/suite (`bundle.json`, `with-disk.json`, `data.json`) or in tests/peer (`network.json`). */
-export type SuiteManifest = 'bundle' | 'with-disk' | 'data' | 'network';
+/** A manifest in servers-rs/tests/suite, or in the folder that `folders` names. */
+export type SuiteManifest = 'bundle' | 'with-disk' | 'data' | 'network' | 'guest';
+const folders: Partial<Record<SuiteManifest, string>> = { network: 'peer', guest: 'guest' };
 
-const programs = ['suite', 'assistant', 'peer'];
+const programs = ['suite', 'assistant', 'peer', 'guest'];
 let compiled: Promise<string> | undefined;
 
-/** A bundle with the test programs, for this profile's kernel. */
-export async function suiteBundle(manifest: SuiteManifest, profile: Profile): Promise<string> {
-  compiled ??= compile();
+/** A bundle with the test programs, for this profile's kernel; `args` are for the last component, the one that tests. */
+export async function suiteBundle(manifest: SuiteManifest, profile: Profile, args: readonly string[] = []): Promise<string> {
+  compiled ??= compile(programs, native);
   const folder = await compiled;
   const { kernel, folder: outDir, bundleTool } = artifactsOf(root, profile);
-  const from = manifest === 'network' ? 'peer' : 'suite';
+  const from = folders[manifest] ?? 'suite';
   const description = JSON.parse(await readFile(join(root, 'servers-rs', 'tests', from, `${manifest}.json`), 'utf8'));
   const elf = (path: string) => {
     const name = basename(path);
@@ -30,33 +31,44 @@ export async function suiteBundle(manifest: SuiteManifest, profile: Profile): Pr
     profile,
     kernel_elf: kernel,
     root_elf: elf(description.root_elf),
-    components: description.components.map((one: { elf?: string }) =>
-      one.elf === undefined ? one : { ...one, elf: elf(one.elf) },
-    ),
+    components: description.components.map((one: { elf?: string }, n: number, all: object[]) => ({
+      ...one,
+      ...(one.elf === undefined ? {} : { elf: elf(one.elf) }),
+      ...(n === all.length - 1 && args.length > 0 ? { arguments: args } : {}),
+    })),
   };
   const out = join(root, 'out', 'test', 'bundles');
   mkdirSync(out, { recursive: true });
-  const [input, output] = [join(out, `suite-${manifest}-${profile}.json`), join(out, `suite-${manifest}-${profile}.frb`)];
+  const name = ['suite', manifest, profile, ...args].join('-').replaceAll('=', '-');
+  const [input, output] = [join(out, `${name}.json`), join(out, `${name}.frb`)];
   await writeFile(input, JSON.stringify(packed));
   await run(bundleTool, ['build', input, output]);
   return output;
 }
 
-async function compile(): Promise<string> {
+const native = { target: 'x86_64-flatracoon-user.json', buildStd: true } as const;
+
+/** For our kernel, or for the host. */
+async function compile(packages: readonly string[], target: typeof native | Record<string, never>): Promise<string> {
   const out = join(root, 'out', 'test');
   mkdirSync(out, { recursive: true });
   return cargoBuild({
     root,
     workspace: 'servers-rs',
-    packages: programs,
-    target: 'x86_64-flatracoon-user.json',
-    buildStd: true,
-    // Where the build compiles its native programs: what they share is there already.
-    targetDir: join(root, 'out', '.cargo', 'servers'),
+    packages,
+    ...target,
+    // Where the build compiles its own programs: what they share is there already.
+    targetDir: join(root, 'out', '.cargo', target === native ? 'servers' : 'host'),
     logFile: join(out, 'suite.log'),
     onLine: () => undefined,
     signal: new AbortController().signal,
   });
+}
+
+/** Writes the program that `guest` runs to a path, ready to be run by Linux. */
+export async function guestProgram(path: string): Promise<void> {
+  const folder = await compile(['guest'], {});
+  await run(join(folder, 'guest'), [path]);
 }
 
 /** Waits for the plan that ends a run, and gives what was reported. Errors: the run's problems, with the guest's last lines. */

@@ -7,6 +7,7 @@ mod attacks;
 mod boot;
 mod fast;
 mod faults;
+mod guests;
 mod ipc;
 mod memory;
 mod model;

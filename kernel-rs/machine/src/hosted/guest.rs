@@ -50,6 +50,8 @@ pub fn has_guests() -> bool {
 /// nothing and the registers are the guest's.
 pub fn guest_runs(user: &mut UserState, registers: &mut Registers) -> Option<Result<(), u64>> {
     let guest = &mut user.context.as_mut().filter(|c| c.is_attached())?.block_mut().guest;
+    // Whoever retires a root tells each CPU.
+    guest.check_roots();
     (guest.attention.load(SeqCst) == 0).then(|| guest.enter(registers, [0; 2]).map(drop))
 }
 

@@ -11,8 +11,6 @@ use rt::memory::Shared;
 use sys::guest::{reason, resume};
 use sys::{Error, PAGE_BYTES, Pool, Rights, start};
 
-/// The executable that also runs on Linux.
-pub const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest-program"));
 const STACK: u64 = 0x7ffe_0000_0000;
 /// Memory for a guest's data, in every guest.
 pub const DATA: u64 = 0x5000_0000;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! What a guest does that is right: system calls, faults that its personality mends, traps.
 
-use crate::personality::{DATA, End, Guest, PROGRAM, Task};
+use crate::PROGRAM;
+use crate::personality::{DATA, End, Guest, Task};
 use crate::report::{Found, Test, equal, must, that};
 use alloc::string::String;
 use rt::field;

@@ -2,6 +2,7 @@
 //! One function a row, in the order of the table in `build/src/bench/kernel-rows.ts`.
 
 mod fault;
+mod guest;
 mod interrupt;
 mod ipc;
 mod memory;
@@ -26,5 +27,7 @@ pub fn all(stage: &Stage) -> Result<(), Trouble> {
     memory::map_many()?;
     object::thread()?;
     object::pool()?;
+    guest::system_call()?;
+    guest::page_fault()?;
     interrupt::to_user_thread(stage)
 }
