@@ -71,6 +71,11 @@ impl Context {
         unsafe { self.block.as_ref() }
     }
 
+    /// Where the block is, without a claim to any of it.
+    pub(crate) fn address(&self) -> *mut Block {
+        self.block.as_ptr()
+    }
+
     pub(crate) fn block_mut(&mut self) -> &mut Block {
         // SAFETY: as `block`; 3. borrowed mutably.
         unsafe { self.block.as_mut() }

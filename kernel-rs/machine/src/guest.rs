@@ -163,7 +163,14 @@ pub(crate) fn general(r: &mut Registers) -> [(usize, &mut u64); 16] {
 
 impl Context {
     pub(crate) fn is_attached(&self) -> bool {
-        !self.block().guest.state.is_null()
+        // SAFETY: 1. as `block`; 2. the thread may run on another CPU, which changes other fields: only this one is read,
+        // and it changes only with all flags held.
+        !unsafe { (&raw const (*self.address()).guest.state).read() }.is_null()
+    }
+
+    fn attention(&self) -> &AtomicU32 {
+        // SAFETY: as `is_attached`; 3. an atomic.
+        unsafe { &*(&raw const (*self.address()).guest.attention) }
     }
 
     /// Gives up the state page. True if there was one.
@@ -217,7 +224,7 @@ impl UserState {
     /// The thread leaves its guest, or does not enter it, as soon as it can. Stays until it was told.
     pub fn kick_guest(&self) {
         if let Some(context) = self.context.as_ref().filter(|c| c.is_attached()) {
-            context.block().guest.attention.fetch_or(KICK, SeqCst);
+            context.attention().fetch_or(KICK, SeqCst);
         }
     }
 

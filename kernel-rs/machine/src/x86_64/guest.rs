@@ -333,7 +333,7 @@ pub(crate) fn pin_roots(state: &UserState) {
     let (block, guest) = (this(), &context.block().guest);
     block.pins[0].store(guest.home_root, SeqCst);
     block.pins[1].store(guest.guest_root, SeqCst);
-    block.guest.store(context.block() as *const Block as u64, Relaxed);
+    block.guest.store(context.address() as u64, Relaxed);
 }
 
 /// The thread that runs here no longer does.
