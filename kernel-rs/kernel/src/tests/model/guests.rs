@@ -44,7 +44,15 @@ impl Model {
         }
     }
 
+    /// Whether to try what only an attached thread can: the others mostly not.
+    fn worth_it(&mut self, a: Actor) -> bool {
+        self.w.thread(a.thread).guest.is_some() || self.random.below(8) == 0
+    }
+
     pub fn guest_run(&mut self, a: Actor) {
+        if !self.worth_it(a) {
+            return;
+        }
         let t = self.w.thread(a.thread);
         let expect = match (t.guest, t.kicked) {
             (None, _) => Expect::Fails(e(Error::BadState)),
@@ -71,6 +79,9 @@ impl Model {
     }
 
     pub fn guest_vector(&mut self, a: Actor, op: Op) {
+        if !self.worth_it(a) {
+            return;
+        }
         let expect = match (op, self.w.thread(a.thread).guest) {
             (_, None) => Expect::Fails(e(Error::BadState)),
             (Op::GuestSaveVector, _) => Expect::Values([832, 0, 0, 0]),

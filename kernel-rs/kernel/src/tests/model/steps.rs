@@ -48,8 +48,9 @@ pub fn weight(op: Op) -> u64 {
         Op::InterruptGsi | Op::InterruptMsi => 1,
         Op::InterruptBind | Op::InterruptAcknowledge => 1,
         Op::PortNarrow | Op::PortIn | Op::PortOut => 1,
-        Op::GuestAttach | Op::GuestRun | Op::GuestKick => 3,
-        Op::GuestSaveVector | Op::GuestLoadVector => 1,
+        Op::GuestAttach => 16,
+        Op::GuestRun | Op::GuestKick => 4,
+        Op::GuestSaveVector | Op::GuestLoadVector => 4,
         Op::PowerControl | Op::DebugLog | Op::DebugDump | Op::DebugFail => 1,
         #[allow(unreachable_patterns)]
         _ => 0,
