@@ -131,6 +131,7 @@ async function runQemu(options: RunQemuOptions, { root, signal, log }: CommandCo
     machine = await startMachine({
       ...(await prepareMachine(options, { root, folder: folder.path })),
       name: 'run-qemu',
+      networks: [{ address: '52:54:00:12:34:56' }],
       reset: 'reboot',
       // A person wants to see what follows a bad sign; only the wait for `ready` ends by one.
       expected: untilReady ? [] : badSigns.map((sign) => sign.name),

@@ -22,6 +22,17 @@ const text = (spec: MachineSpec) => qemuArguments(spec).join(' ').replace(/ -/g,
 const withDisk = (disk: Partial<DiskSpec>) => text({ ...firmware, disks: [{ path: '/t/d', format: 'qcow2', ...disk }] });
 
 describe('the argument list', () => {
+  it('joins a network device to a socket, or to the emulator as its router', () => {
+    const address = '52:54:00:12:34:56';
+    const lines = text({ ...direct, networks: [{ socket: '/t/a,b', address }, { address }] }).split('\n');
+    expect(lines.filter((line) => line.includes('net'))).toEqual([
+      '-netdev stream,id=network0,server=off,addr.type=unix,addr.path=/t/a,,b',
+      `-device virtio-net-pci,netdev=network0,mac=${address}`,
+      '-netdev user,id=network1',
+      `-device virtio-net-pci,netdev=network1,mac=${address}`,
+    ]);
+  });
+
   it('boots a kernel and its bundle directly', () => {
     expect(text(direct)).toMatchInlineSnapshot(`
       "-nodefaults

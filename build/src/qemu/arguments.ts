@@ -47,10 +47,13 @@ export interface DiskSpec extends DiskFaults {
   readonly writeLog?: string;
 }
 
-/** A network device whose frames go through a unix socket, each behind its length in four bytes, highest first. */
+/** A network device. */
 export interface NetworkSpec {
-  /** Where somebody listens already. */
-  readonly socket: string;
+  /**
+   * A unix socket where somebody listens already: frames go through it, each behind its length in four bytes, highest first.
+   * Without one the emulator itself is the router, and reaches what this host reaches.
+   */
+  readonly socket?: string;
   /** Ethernet address, such as `52:54:00:12:34:56`. */
   readonly address: string;
 }
@@ -176,7 +179,10 @@ function disk(spec: DiskSpec, index: number): string[] {
 }
 
 function network(spec: NetworkSpec, index: number): string[] {
-  const end = `stream,id=network${index},server=off,addr.type=unix,addr.path=${comma(spec.socket)}`;
+  const end =
+    spec.socket === undefined
+      ? `user,id=network${index}`
+      : `stream,id=network${index},server=off,addr.type=unix,addr.path=${comma(spec.socket)}`;
   return ['-netdev', end, '-device', `virtio-net-pci,netdev=network${index},mac=${spec.address}`];
 }
 
