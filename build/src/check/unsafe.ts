@@ -26,8 +26,16 @@ export async function checkUnsafe(root: string): Promise<string[]> {
   return findings;
 }
 
-/** `12 unsafe blocks in machine, …; kernel 5120 lines`: tests and comments are not counted. */
-export async function counts(root: string): Promise<string> {
+/** What can be read and argued about as a whole; a kernel beyond it has taken in what belongs into a server. */
+const mostKernelLines = 12_000;
+
+export interface Counts {
+  readonly findings: readonly string[];
+  readonly note: string;
+}
+
+/** Places with unsafe, and lines of the kernel without tests and comments, which may not be more than their budget. */
+export async function counts(root: string): Promise<Counts> {
   let blocks = 0;
   let kernelLines = 0;
   for (const path of await rustFiles(root)) {
@@ -37,7 +45,9 @@ export async function counts(root: string): Promise<string> {
     if (/^kernel-rs\/(abi|machine|kernel|start)\//.test(path) && !/_tests?\.rs$|\/hosted\//.test(path))
       kernelLines += code.filter((line) => line.trim() !== '').length;
   }
-  return `${blocks} places with unsafe, ${kernelLines} lines of kernel`;
+  const findings =
+    kernelLines > mostKernelLines ? [`kernel-rs: ${kernelLines} lines of kernel, over the budget of ${mostKernelLines}`] : [];
+  return { findings, note: `${blocks} places with unsafe, ${kernelLines} lines of kernel (budget ${mostKernelLines})` };
 }
 
 async function rustFiles(root: string): Promise<string[]> {
