@@ -40,6 +40,9 @@ impl Model {
     }
 
     pub fn copy(&mut self, a: Actor, h: u64, keep: u64, badge: u64) {
+        if self.w.is_unsure(a.table) {
+            return;
+        }
         let source = self.copyable(a.table, h);
         let (mut must, badge_given) = self.copy_terms(source, keep, badge);
         if must == 0 && !self.w.has_room(a.table, 1) {
@@ -56,6 +59,9 @@ impl Model {
 
     pub fn table_insert(&mut self, a: Actor, to: u64, h: u64, keep: u64, badge: u64, index: u64) {
         let target = self.w.need(a.table, to, Kind::Table, Rights::EDIT);
+        if target.is_ok_and(|id| self.w.is_unsure(self.w.cap(id).object)) {
+            return;
+        }
         let source = self.copyable(a.table, h);
         let (mut must, badge_given) = self.copy_terms(source, keep, badge);
         must |= target.err().unwrap_or(0);
@@ -365,7 +371,7 @@ impl Model {
         let checked =
             both(self.w.need(a.table, h, Kind::DeviceRange, Rights::EDIT), self.w.need(a.table, pool, Kind::Pool, Rights::EDIT));
         let payer = self.w.need(a.table, pool, Kind::Pool, Rights::EDIT);
-        if self.outlives_round(payer) {
+        if self.outlives_round(payer) || self.w.is_unsure(a.table) {
             return;
         }
         let payer = payer.map(|id| self.w.cap(id).object);
@@ -373,14 +379,13 @@ impl Model {
         let (good, ram) = (0xc000_0000 + self.random.below(16) * 4096, 4096 * (1 + self.random.below(100)));
         let physical = self.mostly(good, &[ram, 0xfee0_0000, 1 << 52, good + 1, FOREVER & !4095]);
         let length = self.mostly(pages * 4096, &[0, 5]);
-        let (full, sweep) = self.room(a.table);
+        let full = self.room(a.table);
         let mut must = checked.err().unwrap_or(0) | full;
         must |= if !physical.is_multiple_of(4096) || !length.is_multiple_of(4096) { e(Error::Misaligned) } else { 0 };
         must |= if length == 0 { e(Error::BadArgument) } else { 0 };
         must |= if physical != good && physical.is_multiple_of(4096) { e(Error::OutOfRange) } else { 0 };
         let may = payer.map_or(0, |p| self.tight(p, 1)) | if length == 5 || length == 0 { e(Error::OutOfRange) } else { 0 };
         let answer = self.ask(a, Op::DeviceMemory, h, [pool, physical, length, 0, 0]);
-        self.learn_sweep(a, sweep);
         if self.judge(&answer, must, may) {
             let object = self.w.make(Kind::Memory, payer.unwrap(), plain_memory(length / 4096, false, true));
             let rights = ALL & !(Rights::EXECUTE | Rights::DMA).0 as u64;
@@ -392,10 +397,10 @@ impl Model {
     pub fn interrupt(&mut self, a: Actor, op: Op, h: u64, pool: u64) {
         let checked = self.w.need(a.table, h, Kind::InterruptControl, Rights::EDIT);
         let payer = self.w.need(a.table, pool, Kind::Pool, Rights::EDIT);
-        if self.outlives_round(payer) {
+        if self.outlives_round(payer) || self.w.is_unsure(a.table) {
             return;
         }
-        let (full, sweep) = self.room(a.table);
+        let full = self.room(a.table);
         let mut must = full | checked.err().unwrap_or(0) | payer.err().unwrap_or(0);
         let (gsi, flags) = (self.random.below(GSIS + 1), self.random.below(5));
         let gsi_of = (op == Op::InterruptGsi).then_some(gsi);
@@ -412,7 +417,6 @@ impl Model {
         let may = payer.map_or(0, |p| self.tight(p, 1));
         let arguments = if gsi_of.is_some() { [gsi, flags, pool, 0, 0] } else { [pool, 0, 0, 0, 0] };
         let answer = self.ask(a, op, h, arguments);
-        self.learn_sweep(a, sweep);
         if self.judge(&answer, must, may) {
             let vector = (0x30..=255u8).find(|v| !self.w.vectors.contains_key(v)).unwrap();
             assert!(gsi_of.is_some() || answer.values[2] == vector as u64, "vector of a message-signalled interrupt");
@@ -451,6 +455,9 @@ impl Model {
         let (first, last) = checked.map_or((0, 0), |id| (self.w.cap(id).badge & 0xffff, self.w.cap(id).badge >> 16));
         let port = (first + self.random.below(40)).wrapping_sub(2);
         if op == Op::PortNarrow {
+            if self.w.is_unsure(a.table) {
+                return;
+            }
             let end = port.wrapping_add(self.random.below(200));
             must |= if port > end || port < first || end > last { e(Error::OutOfRange) } else { 0 };
             if must == 0 && !self.w.has_room(a.table, 1) {

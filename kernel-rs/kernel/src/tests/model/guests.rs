@@ -42,6 +42,7 @@ impl Model {
         if self.judge(&answer, must, may) {
             self.w.thread_mut(a.thread).guest = objects.ok();
         }
+        self.settle();
     }
 
     /// Whether to try what only an attached thread can: the others mostly not.

@@ -397,22 +397,9 @@ impl Model {
         if limit < self.usage[&pool] + frames + MORE { e(Error::NoQuota) } else { 0 }
     }
 
-    /// What stands against one more capability in the caller's table, and whether the table must be swept for it.
-    pub fn room(&self, table: Object) -> (Errors, bool) {
-        let full = self.w.free_slots(table) == 0;
-        let dead = full && !self.w.dead_caps(table).is_empty();
-        (if full && !dead { e(Error::TableFull) } else { 0 }, dead)
-    }
-
-    /// Finds out whether the kernel emptied the dead slots of the caller's full table before it did something else.
-    pub fn learn_sweep(&mut self, a: Actor, could_be: bool) {
-        let dead = self.w.dead_caps(a.table);
-        if let Some(first) = dead.first().filter(|_| could_be) {
-            let handle = self.w.cap(*first).handle.0 as u64;
-            if self.ask(a, Op::Inspect, handle, [0; 5]).status == Error::StaleHandle as u64 {
-                dead.into_iter().for_each(|c| self.w.drop_cap(c));
-            }
-        }
+    /// What stands against one more capability in a table.
+    pub fn room(&self, table: Object) -> Errors {
+        if self.w.has_room(table, 1) { 0 } else { e(Error::TableFull) }
     }
 
     /// Whether a pool is the one above the round's: what is made from it would stay.
@@ -422,11 +409,11 @@ impl Model {
 
     pub fn create(&mut self, a: Actor, h: u64, kind: u64, argument: u64, flags: u64) -> Option<Handle> {
         let checked = self.w.need(a.table, h, Kind::Pool, Rights::EDIT);
-        let (full, sweep) = self.room(a.table);
+        let full = self.room(a.table);
         let kind_of = u8::try_from(kind).ok().and_then(Kind::from_u8);
         let mut must = full | checked.err().unwrap_or(0);
         let through = checked.map_or(0, |id| self.w.cap(id).rights);
-        if self.outlives_round(checked) {
+        if self.outlives_round(checked) || self.w.is_unsure(a.table) {
             return None;
         }
         let part = match kind_of {
@@ -460,7 +447,6 @@ impl Model {
         };
         let may = checked.map_or(0, |id| self.tight(self.w.cap(id).object, cost));
         let answer = self.ask(a, Op::Create, h, [kind, argument, flags, 0, 0]);
-        self.learn_sweep(a, sweep);
         let mut made = None;
         if self.judge(&answer, must, may) {
             let pool = self.w.cap(checked.unwrap()).object;
@@ -478,11 +464,11 @@ impl Model {
 
     pub fn split(&mut self, a: Actor, h: u64, frames: u64) -> Option<Handle> {
         let checked = self.w.need(a.table, h, Kind::Pool, Rights::EDIT);
-        let (full, sweep) = self.room(a.table);
+        let full = self.room(a.table);
         let mut must = full | checked.err().unwrap_or(0);
         must |= if frames == 0 || frames > u32::MAX as u64 { e(Error::BadArgument) } else { 0 };
         // The model wants to look into every pool, so root's table must get the capability.
-        if self.outlives_round(checked) {
+        if self.outlives_round(checked) || self.w.is_unsure(a.table) {
             return None;
         }
         if must == 0 && (a.table != self.root.table || self.w.pools.len() >= MOST_POOLS || self.w.free_slots(a.table) < 8) {
@@ -490,7 +476,6 @@ impl Model {
         }
         let may = checked.map_or(0, |id| self.tight(self.w.cap(id).object, frames));
         let answer = self.ask(a, Op::PoolSplit, h, [frames, 0, 0, 0, 0]);
-        self.learn_sweep(a, sweep);
         let mut made = None;
         if self.judge(&answer, must, may) {
             let above = checked.unwrap();

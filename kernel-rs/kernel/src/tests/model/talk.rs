@@ -18,6 +18,8 @@ impl Model {
         let words = self.random.below(8);
         let words = self.mostly(words, &[64, 20, 65]) as usize;
         let caps = if self.random.below(3) == 0 { 1 + self.random.below(3) } else { 0 };
+        let unsure = |t: &Object| self.w.thread(*t).table.is_some_and(|t| self.w.things[t].alive && self.w.is_unsure(t));
+        let caps = if self.w.threads.iter().any(unsure) { 0 } else { caps };
         let caps = self.mostly(caps, &[caps, caps, caps, 5]) as usize;
         let mut tag = Tag::new(self.random.below(3) as u32, words, caps).0;
         let mut moved = caps > 0 && self.random.below(2) == 0;
@@ -94,6 +96,9 @@ impl Model {
     }
 
     pub fn receive_message(&mut self, a: Actor, h: u64, timeout: u64) {
+        if self.w.is_unsure(a.table) {
+            return;
+        }
         match self.w.need(a.table, h, Kind::Endpoint, Rights::READ) {
             Err(why) => self.expect(a, Expect::Fails(why)),
             Ok(id) => {
@@ -113,6 +118,9 @@ impl Model {
     }
 
     pub fn reply_receive(&mut self, a: Actor) {
+        if self.w.is_unsure(a.table) {
+            return;
+        }
         let h = self.pick(a.table, Kind::Endpoint);
         let (tag, words) = self.compose(a);
         let checked = self.w.need(a.table, h, Kind::Endpoint, Rights::READ);
@@ -178,6 +186,9 @@ impl Model {
     }
 
     pub fn reply_save(&mut self, a: Actor) {
+        if self.w.is_unsure(a.table) {
+            return;
+        }
         let right = self.open_right(a.thread);
         let mut must = if right.is_none() { e(Error::NoReply) } else { 0 };
         if must == 0 && !self.w.has_room(a.table, 1) {
