@@ -16,6 +16,17 @@ export interface PartsContext {
 
 /** Random operations of the kernel's model; a short run makes a million. */
 const longKernel = (part: Part): Part => ({ ...part, env: { ...part.env, FLATRACOON_OPERATIONS: '100000000' } });
+const host = 'x86_64-unknown-linux-gnu';
+/** The same tests with the address sanitizer: Rust's instrumentation, and the runtime that comes with gcc. */
+const sanitizer = (root: string, long: boolean, part: Part): Part => ({
+  ...part,
+  env: {
+    ...part.env,
+    RUSTFLAGS: '-Zsanitizer=address -Zexternal-clangrt -Zpre-link-args=-lasan -Clink-arg=-Wl,--no-as-needed -Clink-arg=-lasan',
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER: join(root, 'scripts/with-libasan.sh'),
+    FLATRACOON_OPERATIONS: long ? '10000000' : '100000',
+  },
+});
 /** Variations of each fuzz target's corpus; a short run makes 20,000. */
 const longFuzz = (part: Part): Part => ({ ...part, env: { ...part.env, FLATRACOON_FUZZ_RUNS: '2000000' } });
 
@@ -46,6 +57,7 @@ export function testParts(context: PartsContext): Part[] {
     own('check'),
     vitest('unit', 'default'),
     context.long ? longKernel(cargo('kernel', 'kernel-rs', '--profile', 'proofs')) : cargo('kernel', 'kernel-rs'),
+    sanitizer(root, context.long, cargo('sanitizer', 'kernel-rs', '--lib', '-p', 'machine', '-p', 'kernel', '--target', host)),
     context.long ? longFuzz(cargo('fuzz', 'kernel-rs/fuzz')) : cargo('fuzz', 'kernel-rs/fuzz'),
     cargo('loader', 'kernel-rs/boot', '--lib'),
     cargo('servers', 'servers-rs', '--workspace'),

@@ -188,14 +188,16 @@ fn random_operations_agree_with_the_model() {
     let sum = sum.into_inner().unwrap();
     let count: u64 = sum.values().flatten().sum();
     println!("seeds {first} to {}, {count} operations in {:?}", next.into_inner() - 1, started.elapsed());
+    // A short run need not have met every outcome.
+    let enough = count >= 500_000;
     for row in abi::op::TABLE {
         let [done, refused] = sum.get(&(row.op as u64)).copied().unwrap_or_default();
         println!("{:22} done {done:9} refused {refused:9}", row.name);
         assert!(done + refused > 0, "{} has no arm in the model (steps::weight, Model::arm)", row.name);
         let can_succeed =
             !matches!(row.op, Op::PowerControl | Op::DebugLog | Op::DebugDump | Op::DebugFail | Op::ThreadWriteRegisters);
-        assert!(done > 0 || !can_succeed, "{} never succeeded", row.name);
+        assert!(done > 0 || !can_succeed || !enough, "{} never succeeded", row.name);
         let can_fail = !matches!(row.op, Op::Null | Op::Yield | Op::ClockNow | Op::ThreadExit);
-        assert!(refused > 0 || !can_fail, "{} was never refused", row.name);
+        assert!(refused > 0 || !can_fail || !enough, "{} was never refused", row.name);
     }
 }
