@@ -13,7 +13,8 @@
       "0006-nickel-from-the-wheel"
       "0007-trees-are-described-not-laid-out"
       "0008-our-own-authenticode-signer"
-      "0009-ext4-for-data")
+      "0009-ext4-for-data"
+      "0010-a-lock-for-each-cpu")
 
     (rules
       "unsafe only in kernel-rs/{machine,boot,start} and servers-rs/lib/{sys,rt,mmio,dma}"
