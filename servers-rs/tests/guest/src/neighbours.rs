@@ -71,7 +71,8 @@ fn destroy_space() -> Found {
         let worker = begin(&guest, [what, DATA, u64::MAX], cpu, serve)?;
         that(!wait_until(20, || worker.is_done()), "it does not run")?;
         must("destroying the space", guest.space.destroy())?;
-        equal(worker.result(5_000), Some(2))?;
+        // Its pages go before the space does: it may fault first.
+        that(matches!(worker.result(5_000), Some(1 | 2)), "it runs on in a space that is gone")?;
     }
     Ok(())
 }
