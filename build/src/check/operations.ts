@@ -15,8 +15,10 @@ export async function operations({ root, signal, fix }: CheckContext): Promise<O
     env,
     signal,
   });
-  if (fix) await writeFile(join(root, page), made.stdout);
-  return outcome(differences(await readFile(join(root, page), 'utf8').catch(() => ''), made.stdout));
+  // `run` takes the last newline off.
+  const wanted = `${made.stdout}\n`;
+  if (fix) await writeFile(join(root, page), wanted);
+  return outcome(differences(await readFile(join(root, page), 'utf8').catch(() => ''), wanted));
 }
 
 /** Nothing, or the first line that differs. */

@@ -170,7 +170,7 @@ impl Context {
 
     fn attention(&self) -> &AtomicU32 {
         // SAFETY: as `is_attached`; 3. an atomic.
-        unsafe { &*(&raw const (*self.address()).guest.attention) }
+        unsafe { &(*self.address()).guest.attention }
     }
 
     /// Gives up the state page. True if there was one.
