@@ -161,6 +161,7 @@ operations! {
     /// Starts a stopped thread at an address with a stack and one argument (its `rdi`).
     50 ThreadStart on Some(Kind::Thread), needs Rights::WRITE; args ["rip", "rsp", "argument"] returns [] errors ["BadState: not configured, or it runs"]
     /// Stops a thread wherever it is; a wait it was in ends with `Cancelled` if it is resumed.
+    /// One that has exited is not resumed: if its handler has not heard of it yet, it never will.
     51 ThreadStop on Some(Kind::Thread), needs Rights::WRITE; args [] returns [] errors []
     /// Goes on where ThreadStop stopped it.
     52 ThreadResume on Some(Kind::Thread), needs Rights::WRITE; args [] returns [] errors ["BadState: never started"]

@@ -6,6 +6,7 @@
 //! Inactive --ThreadStart--> Ready <--picked/preempted--> Running --Call Send Receive Wait fault--> a wait
 //! a wait --answered, timed out, other side gone--> Ready      Running --budget spent--> Throttled --period over--> Ready
 //! any but Inactive --ThreadStop--> Stopped --ThreadResume--> Ready      Running --ThreadExit, unanswered fault--> Inactive
+//! Sending its exit --heard, ThreadStop--> Inactive
 //! ```
 
 use super::{Endpoint, Mapping, Memory, Notification, Pool, Space, Table};
@@ -288,6 +289,8 @@ impl Kernel {
         if t.state == State::Inactive {
             return true;
         }
+        // It is over but for the news: there is nothing behind its exit that it could go on with.
+        let exited = matches!((t.state, t.outgoing), (State::Sending(_), Outgoing::Exit(_)));
         let waits = matches!(t.state, State::Sending(_) | State::Receiving(_) | State::Waiting(_) | State::Replying(_));
         let in_call = waits
             && (matches!(t.outgoing, Outgoing::Send | Outgoing::Call)
@@ -297,7 +300,7 @@ impl Kernel {
             self.set_error(thread, Error::Cancelled);
         }
         if let Some(t) = self.threads.get_mut(thread) {
-            t.state = State::Stopped;
+            t.state = if exited { State::Inactive } else { State::Stopped };
         }
         self.threads.set_home(thread, None);
         match self.running_on(thread) {

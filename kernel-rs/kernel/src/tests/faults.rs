@@ -75,3 +75,19 @@ fn a_caller_of_a_thread_that_exits_gets_gone() {
     w.call(1, Op::ThreadExit, Handle::NULL, &[0]);
     w.wakes(2).unwrap().fails(Error::Gone);
 }
+
+#[test]
+fn a_thread_that_has_exited_is_not_revived_behind_its_exit() {
+    let mut w = World::new();
+    let handler = w.create(Kind::Endpoint);
+    let thread = w.thread_in(POOL, 1, handler);
+    assert_eq!(w.call(1, Op::ThreadExit, Handle::NULL, &[42]), None);
+    w.root(Op::ThreadStop, thread, &[]).ok();
+    w.root(Op::ThreadResume, thread, &[]).fails(Error::BadState);
+    assert_eq!(w.wakes(1), None);
+    w.root(Op::Receive, handler, &[0]).fails(Error::WouldBlock);
+    // Anew it runs, from its start.
+    w.root(Op::ThreadStart, thread, &[0x40_0100, 0x50_0000, 8]).ok();
+    assert!(w.enter(1, Event::Kick));
+    assert_eq!((w.registers(1).rip, w.registers(1).rdi), (0x40_0100, 8));
+}

@@ -322,9 +322,12 @@ impl Model {
                 return;
             }
             m.w.end_wait(t);
+            if matches!((state, outgoing), (State::Sending(_), Outgoing::Exit(_))) {
+                m.w.thread_mut(t).state = State::Inactive;
+                return;
+            }
             let expect = match (state, outgoing) {
                 (State::Sending(_) | State::Replying(_), Outgoing::Fault(_)) => Expect::Same,
-                (State::Sending(_), Outgoing::Exit(_)) => Expect::Anything,
                 (State::Runnable | State::Stopped, _) => m.w.thread(t).expect,
                 _ => Expect::Fails(e(Error::Cancelled)),
             };
