@@ -58,6 +58,7 @@ export function testParts(context: PartsContext): Part[] {
     vitest('unit', 'default'),
     context.long ? longKernel(cargo('kernel', 'kernel-rs', '--profile', 'proofs')) : cargo('kernel', 'kernel-rs'),
     sanitizer(root, context.long, cargo('sanitizer', 'kernel-rs', '--lib', '-p', 'machine', '-p', 'kernel', '--target', host)),
+    cargo('concurrency', 'kernel-rs/proofs'),
     context.long ? longFuzz(cargo('fuzz', 'kernel-rs/fuzz')) : cargo('fuzz', 'kernel-rs/fuzz'),
     cargo('loader', 'kernel-rs/boot', '--lib'),
     cargo('servers', 'servers-rs', '--workspace'),

@@ -9,7 +9,7 @@ import { roughSize } from '../units.ts';
 import type { Build } from './build.ts';
 import { sizeOf } from './files.ts';
 
-const notSource = ['target', 'tests', 'fuzz', 'benches', 'README.adoc', 'README.md', 'SAFETY.adoc'];
+const notSource = ['target', 'tests', 'fuzz', 'proofs', 'benches', 'README.adoc', 'README.md', 'SAFETY.adoc'];
 /** As kernel-rs/.cargo/config.toml asks whoever sets the flags. */
 const kernelFlags = ['-Crelocation-model=static', '-Ccode-model=kernel', '-Cforce-frame-pointers=yes'];
 /** As kernel-rs/boot/.cargo/config.toml asks: no time stamp, no debug id. */

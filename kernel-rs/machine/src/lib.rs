@@ -14,6 +14,7 @@ mod local;
 pub mod lock;
 pub mod memory;
 pub mod registers;
+pub mod shootdown;
 
 #[cfg(not(target_os = "none"))]
 mod hosted;

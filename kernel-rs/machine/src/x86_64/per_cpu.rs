@@ -2,12 +2,13 @@
 //! What each CPU has of its own, the kernel's state behind its lock (`lock`), and how CPUs reach each other.
 //!
 //! TLB shootdown: the CPU that changes page tables asks each CPU that has those tables loaded and waits for its answer.
-//! A CPU answers at kernel entry and while it waits for the kernel lock, so the wait always ends.
+//! A CPU answers at kernel entry and while it waits for the kernel lock, so the wait always ends (`shootdown`).
 
 use super::cpu::{self, GS_BASE, KERNEL_GS_BASE};
 use super::{apic, guest, kernel_space};
 use crate::local::{BEFORE_NOBODY, Core, Maker, Nobody};
 use crate::memory::PageTable;
+use crate::shootdown::{self, Request};
 use crate::{MAX_CPUS, lock};
 use abi::boot_info::USER_END;
 use core::arch::asm;
@@ -190,16 +191,14 @@ pub(super) fn load(root: u64) {
 /// Answers what other CPUs asked of this one.
 #[inline]
 pub fn answer() {
-    if this().request.load(Acquire) != 0 {
-        answer_request();
-    }
+    shootdown::answer(&this().request, do_request);
 }
 
 #[cold]
-fn answer_request() {
+fn do_request(what: u32) {
     let block = this();
     // A flush of everything: other CPUs' changes are rare enough.
-    if block.request.load(Acquire) & RETIRE != 0 {
+    if what & RETIRE != 0 {
         guest::roots_retired();
         block.root.store(kernel_space::root(), Relaxed);
         // SAFETY: 1. the kernel's own tables.
@@ -208,7 +207,6 @@ fn answer_request() {
         // SAFETY: 1. the same tables again.
         unsafe { cpu::write_cr3(cpu::read_cr3()) };
     }
-    block.request.store(0, Release);
 }
 
 /// Asks every other CPU that has `root` loaded, and waits. Under the kernel lock, so nobody loads it meanwhile.
@@ -221,16 +219,13 @@ fn ask_others(root: u64, request: u32) {
     for (n, other) in others() {
         let may_load = request == RETIRE && other.pins.iter().any(|p| p.load(Relaxed) == root);
         if may_load || other.root.load(Relaxed) == root {
-            other.request.store(request, Release);
+            other.request.post(request);
             apic::send(other.apic_id.load(Relaxed), apic::FLUSH);
             asked |= 1 << n;
         }
     }
-    for (_, other) in others().filter(|(n, _)| asked & 1 << n != 0) {
-        while other.request.load(Acquire) != 0 {
-            core::hint::spin_loop();
-        }
-    }
+    let asked = others().filter(|(n, _)| asked & 1 << n != 0).map(|(_, c)| &c.request);
+    shootdown::wait(asked, core::hint::spin_loop);
 }
 
 /// After it returns no CPU uses an old translation of that range of that space.
