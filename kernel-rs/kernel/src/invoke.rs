@@ -98,8 +98,15 @@ impl Kernel {
         kind: Kind,
         rights: Rights,
     ) -> Result<(Ref<T>, Slot), Failure> {
-        let slot = self.capability(table, handle, kind, rights)?;
-        Ok((Ref::from_raw(slot.object).ok_or(Error::BadHandle)?, slot))
+        let slot = self.slot(table, handle)?;
+        if slot.kind != kind {
+            return Err(Error::WrongKind.into());
+        }
+        if !slot.rights().contains(rights) {
+            return Err(Error::NoRight.into());
+        }
+        let object = Ref::from_raw(slot.object).filter(|r| T::store(self).get(*r).is_some()).ok_or(Error::BadHandle)?;
+        Ok((object, slot))
     }
 
     /// Whether what a slot names still exists.

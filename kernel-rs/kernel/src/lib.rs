@@ -85,6 +85,7 @@ trait Object: Sized {
     fn parts(kernel: &mut Kernel) -> (&mut Store<Self>, &mut Frames);
     fn store(kernel: &Kernel) -> &Store<Self>;
     fn slabs(pool: &mut Pool) -> &mut Slabs;
+    fn slabs_of(pool: &Pool) -> &Slabs;
 }
 
 macro_rules! object {
@@ -98,6 +99,9 @@ macro_rules! object {
             }
             fn slabs(pool: &mut Pool) -> &mut Slabs {
                 &mut pool.slabs.$field
+            }
+            fn slabs_of(pool: &Pool) -> &Slabs {
+                &pool.slabs.$field
             }
         }
     )* };

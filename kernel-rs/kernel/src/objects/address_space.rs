@@ -17,8 +17,6 @@ const PAGE: u64 = FRAME_BYTES as u64;
 /// Words of a record of MapMany, and records that fit in a page.
 const RECORD_WORDS: u64 = 4;
 const MOST_RECORDS: u64 = PAGE / 8 / RECORD_WORDS;
-/// Records begun in one step of MapMany.
-const RECORDS_STEP: u64 = 1;
 
 pub struct Space {
     pub pool: Ref<Pool>,
@@ -72,11 +70,32 @@ fn access_of(rights: Rights) -> Access {
     Access { write: rights.contains(Rights::WRITE), execute: rights.contains(Rights::EXECUTE) }
 }
 
+/// A record of MapMany.
+#[derive(Clone, Copy)]
+struct Record {
+    /// Memory handle, and access in the high half.
+    what: u64,
+    offset: u64,
+    address: u64,
+    length: u64,
+}
+
+impl Record {
+    fn arguments(&self) -> [u64; 5] {
+        [self.what & u32::MAX as u64, self.offset, self.address, self.length, self.what >> 32]
+    }
+
+    fn goes_on_with(&self, next: &Record) -> bool {
+        let ends = |from: u64| from.checked_add(self.length);
+        self.what == next.what && ends(self.offset) == Some(next.offset) && ends(self.address) == Some(next.address)
+    }
+}
+
 impl Kernel {
     /// `Op::Map`.
     pub(crate) fn space_map(&mut self, call: &Call) -> Done {
         let request = self.map_request(call, call.arguments)?;
-        Ok(if self.continue_map(call.thread, &request)? { Flow::NOTHING } else { Flow::Again })
+        Ok(if self.continue_map(call.thread, &request)?.is_some() { Flow::NOTHING } else { Flow::Again })
     }
 
     /// What a Map with these arguments asks for.
@@ -109,32 +128,71 @@ impl Kernel {
         }
         self.object::<super::Space>(call, Kind::AddressSpace, Rights::EDIT)?;
         let buffer = self.buffer(call.thread).ok_or(Error::BadState)?;
-        for _ in 0..RECORDS_STEP {
-            let done = self.get(call.thread)?.progress & 0xff;
-            let word = |n: u64| self.frames.read_user_word(buffer, ((done * RECORD_WORDS + n) * 8) as usize);
-            let what = word(0);
-            let arguments = [what & u32::MAX as u64, word(1), word(2), word(3), what >> 32];
-            // Which record it was stands above the argument's number.
-            let named = |f: Failure| at(f.error, f.argument | done << 8);
-            let request = self.map_request(call, arguments).map_err(named)?;
-            if !self.continue_map(call.thread, &request).map_err(|e| named(e.into()))? {
-                break;
+        let thread = self.get(call.thread)?;
+        // While a record is half mapped it is taken for itself, as when it was begun.
+        let (mut done, mut alone, mut work) = (thread.progress & 0xff, thread.making.is_some(), 0);
+        while Kernel::pages_left(work) > 0 {
+            let first = self.read_record(buffer, done);
+            if !alone && let Some((more, pages_work)) = self.map_records(call, buffer, (done, count), first, work) {
+                (done, work) = (done + more, work + pages_work);
+            } else {
+                // Which record it was stands above the argument's number.
+                let named = |f: Failure| at(f.error, f.argument | done << 8);
+                let request = self.map_request(call, first.arguments()).map_err(named)?;
+                let Some(more) = self.continue_map(call.thread, &request).map_err(|e| named(e.into()))? else { break };
+                (done, work) = (done + 1, work + more);
             }
-            let thread = self.get_mut(call.thread)?;
-            thread.progress = done + 1;
-            if done + 1 == count {
+            alone = false;
+            self.get_mut(call.thread)?.progress = done;
+            if done == count {
                 return Ok(Flow::value(count));
             }
         }
         Ok(Flow::Again)
     }
 
+    fn read_record(&self, buffer: Frame, number: u64) -> Record {
+        let word = |n: u64| self.frames.read_user_word(buffer, ((number * RECORD_WORDS + n) * 8) as usize);
+        Record { what: word(0), offset: word(1), address: word(2), length: word(3) }
+    }
+
+    /// Maps records that go on with each other, and with what is mapped, as one: how many, and the work it was. `None` if
+    /// that is not possible, for whatever reason: nothing changed then.
+    fn map_records(
+        &mut self,
+        call: &Call,
+        buffer: Frame,
+        (done, count): (u64, u64),
+        first: Record,
+        work: u32,
+    ) -> Option<(u64, u32)> {
+        let most = Kernel::pages_left(work) as u64 * PAGE;
+        let small = |record: &Record| record.length > 0 && record.length.is_multiple_of(PAGE) && record.length <= most;
+        if !small(&first) {
+            return None;
+        }
+        let (mut all, mut records) = (first, 1);
+        while done + records < count {
+            let next = self.read_record(buffer, done + records);
+            if !small(&next) || all.length + next.length > most || !all.goes_on_with(&next) {
+                break;
+            }
+            (all.length, records) = (all.length + next.length, records + 1);
+        }
+        if records == 1 {
+            return None;
+        }
+        let request = self.map_request(call, all.arguments()).ok()?;
+        let pages_work = self.extend_map(&request).ok()??;
+        Some((records, pages_work))
+    }
+
     /// `Op::Unmap`: the number unmapped is kept in the thread meanwhile.
     pub(crate) fn space_unmap(&mut self, call: &Call) -> Done {
         let (space, _) = self.object::<super::Space>(call, Kind::AddressSpace, Rights::EDIT)?;
         let (address, end) = user_range(call.arguments[0], call.arguments[1], (0, 1))?;
-        self.cut_range(space, address, end)?;
-        let (pages, done) = self.unmap_step(space, address, end);
+        let first = self.cut_range(space, address, end)?;
+        let (pages, done) = first.map_or((0, true), |record| self.unmap_step(space, record, address, end));
         let thread = self.get_mut(call.thread)?;
         thread.progress += pages;
         Ok(if done { Flow::value(thread.progress) } else { Flow::Again })

@@ -21,6 +21,8 @@ const LARGE_WORK: u32 = 16;
 const RECORD_WORK: u32 = 12;
 const TABLE_WORK: u32 = 8;
 const BEGIN_WORK: u32 = WORK - 4;
+/// What looking for room and at a mapping's numbers counts for.
+const LOOK_WORK: u32 = 8;
 
 /// A mapping that was asked for and whose numbers are right.
 #[derive(Clone, Copy)]
@@ -38,6 +40,11 @@ pub struct Request {
 impl Request {
     fn end(&self) -> u64 {
         self.address + self.pages as u64 * PAGE
+    }
+
+    /// All of it is in the reach of one table of the lowest level.
+    fn has_one_table(&self) -> bool {
+        self.address / LARGE_PAGE == (self.end() - 1) / LARGE_PAGE
     }
 }
 
@@ -78,6 +85,13 @@ impl Mapping {
         self.filled = self.filled.saturating_sub(pages);
     }
 
+    /// A request asks for what comes right behind it, in the space and in the memory object.
+    fn goes_on_with(&self, next: &Request) -> bool {
+        let Request { memory, offset_pages, most, .. } = self.is;
+        let behind = self.end() == next.address && offset_pages + self.is.pages == next.offset_pages;
+        behind && memory == next.memory && most == next.most && self.filled == self.is.pages && self.tables == 0
+    }
+
     fn keep_start(&mut self, pages: u32) {
         (self.is.pages, self.filled) = (pages, self.filled.min(pages));
     }
@@ -93,24 +107,60 @@ impl Kernel {
         after.filter(|m| self.mappings.get(*m).is_some_and(|m| m.is.address < end))
     }
 
-    /// Goes on with a thread's Map; true when all is mapped. After an error nothing is.
-    pub(crate) fn continue_map(&mut self, thread: Ref<Thread>, request: &Request) -> Result<bool, Error> {
+    /// Pages that the last step of MapMany has room for, after `work`; 0: too few.
+    pub(crate) fn pages_left(work: u32) -> u32 {
+        WORK.saturating_sub(work + LOOK_WORK)
+    }
+
+    /// Maps few pages right behind a record, as part of it, if that is possible: the work it was.
+    pub(crate) fn extend_map(&mut self, request: &Request) -> Result<Option<u32>, Error> {
+        match self.may_map(request)? {
+            Some(before) => self.extend_record(before, request),
+            None => Ok(None),
+        }
+    }
+
+    fn extend_record(&mut self, before: Ref<Mapping>, request: &Request) -> Result<Option<u32>, Error> {
+        let Request { space, memory, offset_pages, address, pages, access, most } = *request;
+        if pages > WORK || !request.has_one_table() || !self.get(before)?.goes_on_with(request) {
+            return Ok(None);
+        }
+        let table = self.spaces.get_mut(space).and_then(|s| s.table.as_mut()).ok_or(Error::BadState)?;
+        if table.missing(address, address, request.end(), false) > 0 {
+            return Ok(None);
+        }
+        let backing = self.memories.get(memory).ok_or(Error::BadHandle)?;
+        let backings = (offset_pages..offset_pages + pages).map_while(|n| backing.page(n));
+        let done = table.map(&mut self.frames, address, access, most, backings).pages;
+        debug_assert_eq!(done, pages, "the range was free, its table is there, and user memory stands behind it");
+        let m = self.get_mut(before)?;
+        (m.is.pages, m.filled) = (m.is.pages + done, m.filled + done);
+        if done == pages { Ok(Some(LOOK_WORK + pages)) } else { Err(Error::NoQuota) }
+    }
+
+    /// Goes on with a thread's Map: the work it was when all is mapped, `None` if there is more. After an error nothing is.
+    pub(crate) fn continue_map(&mut self, thread: Ref<Thread>, request: &Request) -> Result<Option<u32>, Error> {
         let mut work = 0;
         let record = match self.get(thread)?.making {
             Some(Making::Mapping(record)) => record,
             Some(Making::FailedMapping(record)) => {
                 let gone = self.unmap_record_step(record);
                 self.get_mut(thread)?.making = (!gone).then_some(Making::FailedMapping(record));
-                return if gone { Err(Error::NoQuota) } else { Ok(false) };
+                return if gone { Err(Error::NoQuota) } else { Ok(None) };
             }
             _ => {
-                let Some(tables) = self.count_tables(thread, request)? else { return Ok(false) };
+                if let Some(before) = self.may_map(request)?
+                    && let Some(work) = self.extend_record(before, request)?
+                {
+                    return Ok(Some(work));
+                }
+                let Some(tables) = self.count_tables(thread, request)? else { return Ok(None) };
                 work = BEGIN_WORK;
                 let record = self.begin_map(request, tables)?;
                 if tables > 0 {
                     // Clearing the tables is work enough for a step of its own.
                     self.get_mut(thread)?.making = Some(Making::Mapping(record));
-                    return Ok(false);
+                    return Ok(None);
                 }
                 record
             }
@@ -121,12 +171,12 @@ impl Kernel {
             Ok(false) => Some(Making::Mapping(record)),
             Err(_) => Some(Making::FailedMapping(record)),
         };
-        Ok(outcome.unwrap_or(false))
+        // A record that was begun before may have taken a whole step now.
+        Ok(outcome.unwrap_or(false).then_some(if work > 0 { LOOK_WORK + RECORD_WORK } else { WORK }))
     }
 
     /// Table frames that a mapping takes; `None`: counting goes on in the next step.
     fn count_tables(&mut self, thread: Ref<Thread>, request: &Request) -> Result<Option<u32>, Error> {
-        self.may_map(request)?;
         let large = self.is_large(request);
         let progress = self.get(thread)?.progress;
         let (done, before) = (progress >> 8 & 0xfff_ffff, progress >> 36);
@@ -145,14 +195,18 @@ impl Kernel {
         alike && self.memories.get(request.memory).is_some_and(Memory::has_runs)
     }
 
-    fn may_map(&self, request: &Request) -> Result<(), Error> {
-        if self.get(request.space)?.dying || self.get(request.memory)?.dying {
+    /// Whether the range is free; the record before it.
+    fn may_map(&self, request: &Request) -> Result<Option<Ref<Mapping>>, Error> {
+        let space = self.get(request.space)?;
+        if space.dying || self.get(request.memory)?.dying {
             return Err(Error::BadState);
         }
-        match self.mapping_in(request.space, request.address, request.end()) {
-            Some(_) => Err(Error::Overlap),
-            None => Ok(()),
+        let (before, after) = space.mappings.around(&self.mappings, request.address);
+        let reaches_in = before.and_then(|m| self.mappings.get(m)).is_some_and(|m| m.end() > request.address);
+        if reaches_in || after.and_then(|m| self.mappings.get(m)).is_some_and(|m| m.is.address < request.end()) {
+            return Err(Error::Overlap);
         }
+        Ok(before)
     }
 
     /// Maps at once, however long it takes: at the start, when nothing else runs.
@@ -165,9 +219,8 @@ impl Kernel {
         Ok(())
     }
 
-    /// A record of which nothing is mapped yet, and the tables for it, are paid.
+    /// A record of which nothing is mapped yet, and the tables for it, are paid. The range was looked at (`may_map`).
     fn begin_map(&mut self, request: &Request, tables: u32) -> Result<Ref<Mapping>, Error> {
-        self.may_map(request)?;
         let pool = self.get(request.space)?.pool;
         self.can_pay(pool, tables + self.object_cost::<Mapping>(pool)?)?;
         self.charge(pool, tables)?;
@@ -188,9 +241,10 @@ impl Kernel {
         Ok(record)
     }
 
-    /// Maps some pages of a record, as if some `work` of the step were done; true when it has all. A record that is gone has all: it was unmapped meanwhile.
+    /// Maps some pages of a record, as if some `work` of the step were done, counting its tables among it; true when it has all. A record that is gone has all: it was unmapped meanwhile.
     /// `NoQuota` is only for tables that went away since they were counted.
     fn fill_mapping(&mut self, record: Ref<Mapping>, mut work: u32) -> Result<bool, Error> {
+        let counted = work > 0;
         while work < WORK {
             let Some(m) = self.mappings.get_mut(record) else { return Ok(true) };
             let Request { space, memory, address, access, most, .. } = m.is;
@@ -205,7 +259,7 @@ impl Kernel {
             let (Some(backing), Some(s)) = (self.memories.get(memory), self.spaces.get_mut(space)) else { return Ok(true) };
             let (pool, Some(table)) = (s.pool, s.table.as_mut()) else { return Ok(true) };
             let run = backing.run(n).filter(|_| left >= RUN_FRAMES && at.is_multiple_of(LARGE_PAGE));
-            if room < 3 {
+            if room < 3 && !counted {
                 let missing = table.missing(at, at, (at | (LARGE_PAGE - 1)).saturating_add(1), run.is_some());
                 if missing > room {
                     self.charge(pool, missing - room)?;
@@ -236,9 +290,11 @@ impl Kernel {
     }
 
     /// Makes sure that a range can be unmapped without a thing that costs: cuts the record that reaches over both its ends
-    /// in two, and the large pages that its ends cut into small ones. After an error nothing changed.
-    pub(crate) fn cut_range(&mut self, space: Ref<Space>, address: u64, end: u64) -> Result<(), Error> {
-        let Some(m) = self.mapping_in(space, address, end).and_then(|m| self.mappings.get(m)) else { return Ok(()) };
+    /// in two, and the large pages that its ends cut into small ones. Returns the first record that has something of it.
+    /// After an error nothing changed.
+    pub(crate) fn cut_range(&mut self, space: Ref<Space>, address: u64, end: u64) -> Result<Option<Ref<Mapping>>, Error> {
+        let Some(record) = self.mapping_in(space, address, end) else { return Ok(None) };
+        let m = self.get(record)?;
         let (is, whole) = (m.is, m.filled == m.is.pages);
         let pool = self.get(space)?.pool;
         let two = is.address < address && end < is.end();
@@ -248,7 +304,6 @@ impl Kernel {
         self.cut_large(space, address, end, if two { self.object_cost::<Mapping>(pool)? } else { 0 })?;
         if two {
             let pages = ((end - is.address) / PAGE) as u32;
-            let Some(record) = self.mapping_in(space, address, end) else { return Ok(()) };
             let rest = is.pages - pages;
             let second = Request { address: end, pages: rest, offset_pages: is.offset_pages + pages, ..is };
             if let Some(m) = self.mappings.get_mut(record) {
@@ -256,14 +311,13 @@ impl Kernel {
             }
             self.add_mapping(pool, second, rest, 0)?;
         }
-        Ok(())
+        Ok(Some(record))
     }
 
-    /// Unmaps some of a range that was cut; how many pages, and whether nothing is left in it.
-    pub(crate) fn unmap_step(&mut self, space: Ref<Space>, address: u64, end: u64) -> (u64, bool) {
+    /// Unmaps some of a range that was cut, from its first record on; how many pages, and whether nothing is left in it.
+    pub(crate) fn unmap_step(&mut self, space: Ref<Space>, mut record: Ref<Mapping>, address: u64, end: u64) -> (u64, bool) {
         let (mut unmapped, mut work) = (0, 0);
-        while work < WORK {
-            let Some(record) = self.mapping_in(space, address, end) else { return (unmapped, true) };
+        loop {
             let Some(m) = self.mappings.get_mut(record) else { return (unmapped, true) };
             let Some(table) = self.spaces.get_mut(space).and_then(|s| s.table.as_mut()) else { return (unmapped, true) };
             let (first, last) = (m.is.address.max(address), m.end().min(end));
@@ -279,14 +333,22 @@ impl Kernel {
                 let done = table.unmap(&mut self.frames, first, last);
                 unmapped += done.pages as u64;
                 work += RECORD_WORK + done.pages as u32;
-                if done.next == m.end() {
+                let last = m.end();
+                if done.next == last {
                     self.forget(record);
+                    if last >= end {
+                        return (unmapped, true);
+                    }
                 } else {
                     m.cut_start(((done.next - first) / PAGE) as u32);
                 }
             }
+            if work >= WORK {
+                return (unmapped, false);
+            }
+            let Some(next) = self.mapping_in(space, address, end) else { return (unmapped, true) };
+            record = next;
         }
-        (unmapped, false)
     }
 
     /// Unmaps some of what a record says; true when it is done and the record is gone.
@@ -353,11 +415,12 @@ impl Kernel {
         let s = self.get(space)?;
         let (pool, table) = (s.pool, s.table.as_ref().ok_or(Error::BadState)?);
         let cuts = [address, end].map(|at| table.cuts_large(at));
+        if cuts == [false; 2] {
+            return if more > 0 { self.can_pay(pool, more) } else { Ok(()) };
+        }
         let same = cuts[0] && cuts[1] && address / LARGE_PAGE == end / LARGE_PAGE;
         let cost = more + cuts[0] as u32 + cuts[1] as u32 - same as u32;
-        if cost > 0 {
-            self.can_pay(pool, cost)?;
-        }
+        self.can_pay(pool, cost)?;
         for at in [address, end] {
             if let Some(table) = self.spaces.get_mut(space).and_then(|s| s.table.as_mut())
                 && table.cuts_large(at)

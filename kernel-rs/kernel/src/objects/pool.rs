@@ -82,8 +82,7 @@ impl Kernel {
 
     /// Frames that one more object of this type would cost.
     pub(crate) fn object_cost<T: Object>(&self, pool: Ref<Pool>) -> Result<u32, Error> {
-        let mut p = *self.get(pool)?;
-        Ok(matches!(T::store(self).cost(T::slabs(&mut p)), Cost::OneFrame) as u32)
+        Ok(matches!(T::store(self).cost(T::slabs_of(self.get(pool)?)), Cost::OneFrame) as u32)
     }
 
     /// Makes an object that the pool pays for.

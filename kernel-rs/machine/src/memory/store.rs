@@ -108,6 +108,8 @@ struct Header {
     previous: u32,
     /// Live objects in it; with all cells used it stands in the payer's `full` list.
     used: u32,
+    /// Cells below this one are used.
+    search: u32,
 }
 
 #[repr(C)]
@@ -275,7 +277,10 @@ impl<T> Store<T> {
             self.link(&mut slabs.partial, frame);
         }
         let frame = slabs.partial;
-        let index = (0..Self::CELLS).find(|&c| {
+        let header = self.header(frame);
+        // SAFETY: 1. `header` checked the frame; 2. a number is valid whatever it is.
+        let search = unsafe { (*header).search };
+        let index = (search..Self::CELLS).find(|&c| {
             // SAFETY: 1. `cell` checked the place; 2. `id` is valid from `take` on.
             self.cell(frame, c).is_some_and(|p| unsafe { (*p).id == 0 })
         })?;
@@ -288,9 +293,9 @@ impl<T> Store<T> {
             (*cell).home = 0;
             (*cell).id = id.get();
         }
-        let header = self.header(frame);
         // SAFETY: 1. `header` checked the frame; 2. `self` is borrowed mutably.
         let used = unsafe {
+            (*header).search = index + 1;
             (*header).used += 1;
             (*header).used
         };
@@ -317,8 +322,10 @@ impl<T> Store<T> {
             (*cell).value.assume_init_read()
         };
         let header = self.header(frame);
+        let index = ((r.at as usize % FRAME_BYTES - Self::FIRST) / size_of::<Cell<T>>()) as u32;
         // SAFETY: 1. `header` checked the frame; 2. `self` is borrowed mutably.
         let (used, was_full) = unsafe {
+            (*header).search = index.min((*header).search);
             (*header).used -= 1;
             ((*header).used, (*header).used + 1 == Self::CELLS)
         };
