@@ -125,7 +125,8 @@ operations! {
     /// Maps part of a memory object. The range must be free. Where a whole 2 MiB of memory made of 2 MiB pages comes to lie
     /// at a multiple of 2 MiB it is mapped as one page. Page tables are paid by the space's pool; after `NoQuota` nothing
     /// is mapped. Preemptible: until it returns, part of the range faults, and no part of it can be unmapped or protected
-    /// but the whole.
+    /// but the whole. A mapping that goes on where the one before it ends, in the space and in the memory object, may become
+    /// part of it.
     40 Map on Some(Kind::AddressSpace), needs Rights::EDIT;
         args ["memory handle", "offset_bytes", "address", "length_bytes", "access: Rights bits 0..2, all of which the memory capability must have"]
         returns [] errors ["Overlap", "WriteAndExecute", "NoQuota", "BadState: the space or the memory is being destroyed"]

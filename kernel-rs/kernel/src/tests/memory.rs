@@ -130,3 +130,40 @@ fn device_memory_is_no_ram_and_no_device_of_the_kernel() {
     w.root(Op::Destroy, m, &[]).ok();
     assert_eq!(w.root(Op::Unmap, SPACE, &[AT, 8192]).ok(), 0);
 }
+
+#[test]
+fn a_map_that_goes_on_with_the_one_before_it_costs_nothing() {
+    let mut w = World::new();
+    let m = w.memory(200);
+    map(&mut w, m, 0, AT, 4096, 3).ok();
+    let before = w.used(POOL);
+    for n in 1..200 {
+        map(&mut w, m, n * 4096, AT + n * 4096, 4096, 3).ok();
+    }
+    assert_eq!(w.used(POOL), before);
+    map(&mut w, m, 0, AT + 199 * 4096, 4096, 3).fails(Error::Overlap);
+    assert_eq!(w.root(Op::Unmap, SPACE, &[AT + 70 * 4096, 4096]).ok(), 1);
+    assert_eq!([69, 70, 71].map(|n| root_page(&w.kernel, AT + n * 4096).is_some()), [true, false, true]);
+    assert_eq!(w.root(Op::Unmap, SPACE, &[AT, 200 * 4096]).ok(), 199);
+    map(&mut w, m, 0, AT, 200 * 4096, 3).ok();
+}
+
+#[test]
+fn a_neighbour_of_other_rights_or_another_place_stays_for_itself() {
+    let mut w = World::new();
+    let (m, other) = (w.memory(4), w.memory(4));
+    let read = w.root(Op::Copy, m, &[Rights::READ.0 as u64, 0]).handle();
+    map(&mut w, m, 0, AT, 4096, 1).ok();
+    map(&mut w, read, 4096, AT + 4096, 4096, 1).ok();
+    w.root(Op::Protect, SPACE, &[AT, 4096, 3]).ok();
+    w.root(Op::Protect, SPACE, &[AT + 4096, 4096, 3]).fails(Error::NoRight);
+    // Behind it in the space, but not in the object; and of another object.
+    map(&mut w, read, 0, AT + 8192, 4096, 1).ok();
+    map(&mut w, other, 4096, AT + 12288, 4096, 1).ok();
+    w.root(Op::Destroy, m, &[]).ok();
+    assert_eq!([0, 1, 2, 3].map(|n| root_page(&w.kernel, AT + n * 4096).is_some()), [false, false, false, true]);
+    // What goes with its object goes as a whole, however it was put together.
+    map(&mut w, other, 8192, AT + 16384, 4096, 1).ok();
+    w.root(Op::Destroy, other, &[]).ok();
+    assert_eq!([3, 4].map(|n| root_page(&w.kernel, AT + n * 4096)), [None; 2]);
+}

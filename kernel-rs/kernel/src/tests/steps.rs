@@ -252,6 +252,40 @@ fn map_many_stops_at_the_first_record_that_is_refused_and_names_it() {
 }
 
 #[test]
+fn map_many_refuses_halves_of_pages_that_make_a_whole_one() {
+    let mut w = World::new();
+    let m = w.memory(8);
+    let buffer = w.buffer(0);
+    let records = [(0, 4096), (4096, 4096), (8192, 2048), (10240, 2048)];
+    for (n, (at, length)) in records.into_iter().enumerate() {
+        for (i, word) in [m.0 as u64 | 3 << 32, at, AT + at, length].into_iter().enumerate() {
+            w.kernel.frames.write_user_word(buffer, n * 32 + i * 8, word);
+        }
+    }
+    w.root(Op::MapMany, SPACE, &[4]).fails_at(Error::Misaligned, 2 << 8 | 3);
+    assert_eq!(w.root(Op::Unmap, SPACE, &[AT, 128 * 4096]).ok(), 2);
+}
+
+#[test]
+fn map_many_takes_many_records_in_a_step_if_they_go_on_with_each_other() {
+    let mut w = World::new();
+    let m = w.memory(128);
+    let buffer = w.buffer(0);
+    for n in 0..128u64 {
+        for (i, word) in [m.0 as u64 | 3 << 32, n * 4096, AT + n * 4096, 4096].into_iter().enumerate() {
+            w.kernel.frames.write_user_word(buffer, n as usize * 32 + i * 8, word);
+        }
+    }
+    let mut steps = 1;
+    while step(&mut w, Op::MapMany, SPACE, &[128]) {
+        steps += 1;
+    }
+    assert!((5..16).contains(&steps), "{steps} steps");
+    assert_eq!(w.registers(0).rdi, 128);
+    assert_eq!(w.root(Op::Unmap, SPACE, &[AT, 128 * 4096]).ok(), 128);
+}
+
+#[test]
 fn pools_nest_no_deeper_than_can_be_walked() {
     let mut w = World::new();
     let mut pool = POOL;
