@@ -166,7 +166,13 @@ impl<T: Node> Tree<T> {
                 }
                 top = self.turn(store, here, true);
             } else {
-                set_height(store, here);
+                let height = 1 + l.max(r);
+                if height == before {
+                    return;
+                }
+                if let Some(n) = store.get_mut(here) {
+                    n.links_mut().height = height;
+                }
             }
             let Some(links) = store.get(top).map(T::links) else { return };
             if top == here && links.height == before {

@@ -99,6 +99,7 @@ impl Kernel {
     }
 
     /// What a Map with these arguments asks for.
+    #[inline]
     fn map_request(&self, call: &Call, arguments: [u64; 5]) -> Result<Request, Failure> {
         let (space, _) = self.object::<super::Space>(call, Kind::AddressSpace, Rights::EDIT)?;
         let (memory, slot) = self.object_argument::<Memory>(&Call { arguments, ..*call }, 0, Kind::Memory, Rights::READ)?;

@@ -126,13 +126,13 @@ impl Kernel {
             return Ok(None);
         }
         let table = self.spaces.get_mut(space).and_then(|s| s.table.as_mut()).ok_or(Error::BadState)?;
-        if table.missing(address, address, request.end(), false) > 0 {
-            return Ok(None);
-        }
         let backing = self.memories.get(memory).ok_or(Error::BadHandle)?;
         let backings = (offset_pages..offset_pages + pages).map_while(|n| backing.page(n));
-        let done = table.map(&mut self.frames, address, access, most, backings).pages;
-        debug_assert_eq!(done, pages, "the range was free, its table is there, and user memory stands behind it");
+        let done = table.map_there(&mut self.frames, address, access, most, backings);
+        debug_assert!(done == pages || done == 0, "the range was free, and user memory stands behind it");
+        if done == 0 {
+            return Ok(None);
+        }
         let m = self.get_mut(before)?;
         (m.is.pages, m.filled) = (m.is.pages + done, m.filled + done);
         if done == pages { Ok(Some(LOOK_WORK + pages)) } else { Err(Error::NoQuota) }

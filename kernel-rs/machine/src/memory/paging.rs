@@ -280,7 +280,40 @@ impl PageTable {
             return done;
         }
         let Some(table) = self.table_or_new(frames, address, 0, &mut done.tables) else { return done };
-        let entries = self.entries(table);
+        done.pages = self.fill(frames, table, address, access, most, backings);
+        done
+    }
+
+    /// As [`PageTable::map`], if the lowest table is there; how many pages came in.
+    pub fn map_there(
+        &mut self,
+        frames: &mut Frames,
+        address: u64,
+        access: Access,
+        most: Access,
+        backings: impl Iterator<Item = Backing>,
+    ) -> u32 {
+        if !address.is_multiple_of(PAGE) || address >= USER_END {
+            return 0;
+        }
+        match self.cover(address) {
+            Cover::Table(table) => self.fill(frames, table, address, access, most, backings),
+            _ => 0,
+        }
+    }
+
+    /// Fills entries of a lowest table that are free, from an address's on; how many.
+    #[inline]
+    fn fill(
+        &mut self,
+        frames: &mut Frames,
+        table: u32,
+        address: u64,
+        access: Access,
+        most: Access,
+        backings: impl Iterator<Item = Backing>,
+    ) -> u32 {
+        let (entries, mut pages) = (self.entries(table), 0);
         for (n, backing) in (index(address, 0)..512).zip(backings) {
             let allowed = match backing {
                 Backing::Device(physical) => !frames.is_ram(physical / PAGE),
@@ -295,10 +328,10 @@ impl PageTable {
                 break;
             }
             entries.write(n, encode(Page { backing, access, most }));
-            done.pages += 1;
+            pages += 1;
         }
-        self.add_used(table, done.pages);
-        done
+        self.add_used(table, pages);
+        pages
     }
 
     /// Maps a run as one large page. An empty lowest table that stands there goes: its frame is counted off, so `tables`
