@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+mod migration;
 mod pages;
 mod partner;
 mod pools;
@@ -28,7 +29,7 @@ fn main() {
 fn lead(stage: &Stage) -> Result<(), Trouble> {
     console::say(format_args!("TAP version 14"));
     let mut failed = 0;
-    let all = [user_mode::ATTACKS, pages::ATTACKS, pools::ATTACKS, stress::ATTACKS];
+    let all = [user_mode::ATTACKS, pages::ATTACKS, pools::ATTACKS, migration::ATTACKS, stress::ATTACKS];
     let mut count = 0;
     for attack in all.into_iter().flatten() {
         count += 1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! What this program does in another address space: the role is its name there.
 
+use crate::migration::{CALLS, WRONG, calls_done, calls_served};
 use core::sync::atomic::Ordering;
 use rt::memory::Shared;
 use rt::start::grant;
@@ -10,6 +11,7 @@ use sys::{AddressSpace, Capability, Endpoint, Error, FOREVER, PAGE_BYTES, Pool, 
 pub const PAGE: u64 = 0x6800_0000_0000;
 pub const COUNTER: &str = "counter";
 pub const SERVER: &str = "server";
+pub const OTHER: &str = "other";
 
 pub fn play() {
     let startup = rt::start::startup();
@@ -23,6 +25,8 @@ pub fn play() {
         "bomb" => bomb(),
         "echo" => echo(),
         "caller" => caller(),
+        "counting server" => counting_server(number as usize),
+        "counting caller" => counting_caller(number as usize),
         _ => {}
     }
 }
@@ -71,6 +75,33 @@ fn echo() {
     let mut next = endpoint.receive(FOREVER);
     while let Ok(message) = next {
         next = endpoint.reply_receive(Tag::new(0, 4, 0), message.words);
+    }
+}
+
+fn counting_server(number: usize) {
+    let Some((endpoint, ..)) = grant::serve() else { return };
+    let Some((memory, length_bytes)) = grant::memory(COUNTER) else { return };
+    let Ok(shared) = Shared::map(memory, length_bytes, Rights::READ | Rights::WRITE) else { return };
+    let Some(served) = shared.atomic(calls_served(number)) else { return };
+    let mut next = endpoint.receive(FOREVER);
+    while let Ok(message) = next {
+        served.fetch_add(1, Ordering::SeqCst);
+        next = endpoint.reply_receive(Tag::new(0, 4, 0), message.words);
+    }
+}
+
+/// Calls two servers in turn so many times, then ends.
+fn counting_caller(number: usize) {
+    let (Some((server, _)), Some((other, _))) = (grant::call(SERVER), grant::call(OTHER)) else { return };
+    let Some((memory, length_bytes)) = grant::memory(COUNTER) else { return };
+    let Ok(shared) = Shared::map(memory, length_bytes, Rights::READ | Rights::WRITE) else { return };
+    let (Some(done), Some(wrong)) = (shared.atomic(calls_done(number)), shared.atomic(WRONG)) else { return };
+    for n in 1..=u64::from(CALLS) {
+        let callee = if n % 2 == 0 { server } else { other };
+        let words = [n, number as u64, !n, n];
+        let answer = callee.call(Tag::new(0, 4, 0), words);
+        let count = if answer.is_ok_and(|answer| answer.words == words) { done } else { wrong };
+        count.fetch_add(1, Ordering::SeqCst);
     }
 }
 
