@@ -284,6 +284,9 @@ impl Kernel {
             }
             let m = self.get_mut(record)?;
             (m.filled, m.tables) = (m.filled + pages, m.tables.saturating_add_signed(-tables));
+            if m.filled == m.is.pages && m.tables == 0 {
+                return Ok(true);
+            }
             work += if run.is_some() { LARGE_WORK } else { pages } + TABLE_WORK * tables.max(0) as u32;
         }
         Ok(self.mappings.get(record).is_none_or(|m| m.filled == m.is.pages && m.tables == 0))
@@ -300,6 +303,11 @@ impl Kernel {
         let two = is.address < address && end < is.end();
         if two && !whole {
             return Err(Error::BadState);
+        }
+        // A record of memory without large pages has none that could be cut.
+        let plain = end <= is.end() && self.memories.get(is.memory).is_some_and(|m| !m.has_runs());
+        if plain && !two {
+            return Ok(Some(record));
         }
         self.cut_large(space, address, end, if two { self.object_cost::<Mapping>(pool)? } else { 0 })?;
         if two {
