@@ -38,6 +38,8 @@ pub struct Own {
     words: UserWords,
     last_reply: u64,
     slice_ns: u64,
+    /// A thread whose shortcuts an operation found stale.
+    stale: Option<Ref<Thread>>,
 }
 
 impl Core for Kernel {
@@ -55,39 +57,46 @@ impl Core for Kernel {
             words: UserWords::new(&self.frames),
             last_reply: maker.cpu() as u64,
             slice_ns: self.slice_ns,
+            stale: None,
         }
     }
 
     #[inline(always)]
-    fn call<'a>(own: &mut Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a> {
-        let outcome = own.call(local, handle, tag).unwrap_or(Outcome::Declined);
+    fn call<'a, const WORDS: bool>(own: &mut Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a> {
+        let done = own.call::<WORDS>(local, handle, tag);
+        let outcome = own.end(local, done, |own, handle, tag| own.call::<WORDS>(local, handle, tag));
         traced(own, local, Op::Call, handle, outcome)
     }
 
     #[inline(always)]
-    fn reply_receive<'a>(own: &mut Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a> {
-        let outcome = own.reply_receive::<false, false>(local, handle, tag).unwrap_or(Outcome::Declined);
+    fn reply_receive<'a, const WORDS: bool>(own: &mut Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a> {
+        let done = own.reply_receive::<WORDS, false, false>(local, handle, tag);
+        let outcome = own.end(local, done, |own, handle, tag| own.reply_receive::<WORDS, false, false>(local, handle, tag));
         traced(own, local, Op::ReplyReceive, handle, outcome)
     }
 
     #[inline(always)]
     fn signal<'a>(own: &mut Own, local: &'a Local, handle: u64, bits: u64) -> Outcome<'a> {
-        let outcome = own.signal(local, handle, bits).unwrap_or(Outcome::Declined);
+        let done = own.signal(local, handle, bits);
+        let outcome = own.end(local, done, |own, handle, bits| own.signal(local, handle, bits));
         traced(own, local, Op::Signal, handle, outcome)
     }
 
     #[inline(always)]
     fn wait<'a>(own: &mut Own, local: &'a Local, handle: u64, timeout_ns: u64) -> Outcome<'a> {
-        let outcome = own.wait(local, handle, timeout_ns).unwrap_or(Outcome::Declined);
+        let done = own.wait(local, handle, timeout_ns);
+        let outcome = own.end(local, done, |own, handle, timeout_ns| own.wait(local, handle, timeout_ns));
         traced(own, local, Op::Wait, handle, outcome)
     }
 
     #[inline(always)]
     fn fault<'a>(own: &mut Own, local: &'a Local, registers: &Registers, fault: (u8, u64, u64)) -> Outcome<'a> {
         let (vector, error, address) = fault;
-        let outcome = own.fault(local, registers, Fault { vector, error, address }).unwrap_or(Outcome::Declined);
+        let fault = Fault { vector, error, address };
+        let done = own.fault(local, registers, fault);
+        let outcome = own.end(local, done, |own, _, _| own.fault(local, registers, fault));
         #[cfg(feature = "debug")]
-        let outcome = crate::trace::local_fault(own, local, fault, outcome);
+        let outcome = crate::trace::local_fault(own, local, (vector, error, address), outcome);
         outcome
     }
 }
@@ -117,36 +126,58 @@ impl Own {
     fn slot<'a>(&mut self, local: &'a Local, handle: u64, kind: Kind, right: Rights) -> Option<(Running<'a, Thread>, &'a Slot)> {
         let running = self.threads.running(local)?;
         let t = self.threads.see(running);
-        let table = match t.to_table.get(local) {
-            Some(table) => table,
-            None => Self::find_table(&self.tables, local, self.threads.see_mut(running))?,
+        let Some(table) = t.to_table.get(local) else {
+            self.stale = Some(running.name());
+            return None;
         };
         let slot = table.present(handle)?;
         (slot.kind == kind && slot.rights().contains(right)).then_some((running, slot))
     }
 
-    #[cold]
-    #[inline(never)]
-    fn find_table<'a>(tables: &Reader<Table>, local: &'a Local, t: &mut Thread) -> Option<&'a Table> {
-        t.to_table = tables.shortcut(local, t.table?)?;
-        t.to_table.get(local)
-    }
-
     /// The page tables in which a thread runs.
     #[inline(always)]
-    fn page_table<'a>(spaces: &Reader<Space>, local: &'a Local, t: &mut Thread) -> Option<&'a PageTable> {
-        let space = match t.to_space.get(local) {
-            Some(space) => space,
-            None => Self::find_space(spaces, local, t)?,
+    fn page_table<'a>(stale: &mut Option<Ref<Thread>>, local: &'a Local, name: Ref<Thread>, t: &Thread) -> Option<&'a PageTable> {
+        let Some(space) = t.to_space.get(local) else {
+            *stale = Some(name);
+            return None;
         };
         if space.dying { None } else { space.table.as_ref() }
     }
 
+    /// What came of an operation; if it met a thread with stale shortcuts, it is done again with new ones: from the start,
+    /// so that the operation itself keeps no register for that.
+    #[inline(always)]
+    fn end<'a>(
+        &mut self,
+        local: &'a Local,
+        done: Option<Outcome<'a>>,
+        again: impl FnMut(&mut Own, u64, u64) -> Option<Outcome<'a>>,
+    ) -> Outcome<'a> {
+        match done {
+            Some(outcome) => outcome,
+            None if self.stale.is_some() => self.again(local, again).unwrap_or(Outcome::Declined),
+            None => Outcome::Declined,
+        }
+    }
+
     #[cold]
     #[inline(never)]
-    fn find_space<'a>(spaces: &Reader<Space>, local: &'a Local, t: &mut Thread) -> Option<&'a Space> {
-        t.to_space = spaces.shortcut(local, t.space?)?;
-        t.to_space.get(local)
+    fn again<'a>(
+        &mut self,
+        local: &'a Local,
+        mut again: impl FnMut(&mut Own, u64, u64) -> Option<Outcome<'a>>,
+    ) -> Option<Outcome<'a>> {
+        while let Some(stale) = self.stale.take() {
+            let t = self.threads.get_mut(local, stale)?;
+            let (table, space) = (self.tables.shortcut(local, t.table?)?, self.spaces.shortcut(local, t.space?)?);
+            (t.to_table, t.to_space) = (table, space);
+            let running = self.threads.running(local)?;
+            let Registers { rdi: handle, rsi: argument, .. } = self.threads.see(running).registers;
+            if let Some(outcome) = again(self, handle, argument) {
+                return Some(outcome);
+            }
+        }
+        None
     }
 
     #[inline(always)]
@@ -155,24 +186,24 @@ impl Own {
     }
 
     /// Copies the words beyond the fourth from one buffer to the other; `None` if one is missing.
-    #[inline(never)]
+    #[inline(always)]
     fn copy_words(
         memories: &Reader<Memory>,
         words: &UserWords,
         local: &Local,
-        tag: u64,
+        count: u32,
         from: &Thread,
         to: &Thread,
     ) -> Option<()> {
         let (from, to) = (Self::buffer(memories, local, from)?, Self::buffer(memories, local, to)?);
-        words.copy(local, from, to, REGISTER_WORDS, Tag(tag).words());
+        words.copy(local, from, to, REGISTER_WORDS, count as usize);
         Some(())
     }
 
     #[inline(always)]
-    fn call<'a>(&mut self, local: &'a Local, handle: u64, tag: u64) -> Option<Outcome<'a>> {
+    fn call<'a, const WORDS: bool>(&mut self, local: &'a Local, handle: u64, tag: u64) -> Option<Outcome<'a>> {
         // A tag's low half: a word count, no capabilities, nothing invalid.
-        if tag as u32 > MAX_WORDS as u32 {
+        if tag as u32 > if WORDS { MAX_WORDS } else { REGISTER_WORDS } as u32 {
             return None;
         }
         let (running, slot) = self.slot(local, handle, Kind::Endpoint, Rights::WRITE)?;
@@ -185,10 +216,10 @@ impl Own {
         if cpu.top >= priority as i16 {
             return None;
         }
-        let table = Self::page_table(&self.spaces, local, &mut s)?;
+        let table = Self::page_table(&mut self.stale, local, server, &s)?;
         let caller = running.name();
-        if tag as u32 > REGISTER_WORDS as u32 {
-            Self::copy_words(&self.memories, &self.words, local, tag, c, &s)?;
+        if WORDS && tag as u32 > REGISTER_WORDS as u32 {
+            Self::copy_words(&self.memories, &self.words, local, tag as u32, c, &s)?;
         }
         // All is well.
         self.last_reply += REPLY_STEP;
@@ -205,15 +236,16 @@ impl Own {
         Some(Outcome::Message { badge, tag, words: running.registers() })
     }
 
-    /// `QUEUED`: other threads wait in the endpoint as well. `FAULT`: the caller is a thread that faulted, to go on.
+    /// `WORDS`: there may be more than fit into registers. `QUEUED`: other threads wait in the endpoint as well.
+    /// `FAULT`: the caller is a thread that faulted, to go on.
     #[inline(always)]
-    fn reply_receive<'a, const QUEUED: bool, const FAULT: bool>(
+    fn reply_receive<'a, const WORDS: bool, const QUEUED: bool, const FAULT: bool>(
         &mut self,
         local: &'a Local,
         handle: u64,
         tag: u64,
     ) -> Option<Outcome<'a>> {
-        if tag as u32 > MAX_WORDS as u32 {
+        if tag as u32 > if WORDS { MAX_WORDS } else { REGISTER_WORDS } as u32 {
             return None;
         }
         let (running, slot) = self.slot(local, handle, Kind::Endpoint, Rights::READ)?;
@@ -251,9 +283,9 @@ impl Own {
         {
             return None;
         }
-        let table = Self::page_table(&self.spaces, local, &mut c)?;
-        if !FAULT && tag as u32 > REGISTER_WORDS as u32 {
-            Self::copy_words(&self.memories, &self.words, local, tag, s, &c)?;
+        let table = Self::page_table(&mut self.stale, local, right.caller, &c)?;
+        if WORDS && !FAULT && tag as u32 > REGISTER_WORDS as u32 {
+            Self::copy_words(&self.memories, &self.words, local, tag as u32, s, &c)?;
         }
         // All is well.
         (s.state, s.reply, s.payer, s.lent) = (State::Receiving(endpoint), None, None, 0);
@@ -270,7 +302,7 @@ impl Own {
     fn reply_fault(&mut self, local: &Local) -> bool {
         let Some(running) = self.threads.running(local) else { return false };
         let Registers { rdi: handle, rsi: tag, .. } = self.threads.see(running).registers;
-        self.reply_receive::<false, true>(local, handle, tag).is_some()
+        self.reply_receive::<true, false, true>(local, handle, tag).is_some()
     }
 
     /// The running thread faulted with these registers, and its handler waits: a call of the kernel in its name.
@@ -287,7 +319,7 @@ impl Own {
         if cpu.top >= priority as i16 || fault.vector == DEVICE_NOT_AVAILABLE {
             return None;
         }
-        let table = Self::page_table(&self.spaces, local, &mut s)?;
+        let table = Self::page_table(&mut self.stale, local, handler, &s)?;
         let buffer = Self::buffer(&self.memories, local, &s)?;
         // All is well.
         let words = fault.words(registers);
@@ -316,7 +348,7 @@ impl Own {
     fn reply_receive_queued(&mut self, local: &Local) -> bool {
         let Some(running) = self.threads.running(local) else { return false };
         let Registers { rdi: handle, rsi: tag, .. } = self.threads.see(running).registers;
-        self.reply_receive::<true, false>(local, handle, tag).is_some()
+        self.reply_receive::<true, true, false>(local, handle, tag).is_some()
     }
 
     /// Signal to nobody, or to a thread that is not more important than the one that runs.
@@ -377,7 +409,7 @@ impl Own {
         if t.payer.is_some() || t.budget_ns != 0 || t.user.is_inside() {
             return None;
         }
-        let table = Self::page_table(&self.spaces, local, &mut t)?;
+        let table = Self::page_table(&mut self.stale, local, next, &t)?;
         // All is well.
         let left_ns = core::mem::take(&mut t.slice_left_ns);
         cpu.slice_end_ns = machine::now_ns().saturating_add(if left_ns > 0 { left_ns } else { self.slice_ns });
@@ -410,10 +442,13 @@ impl Kernel {
         if let Some(running) = own.threads.running(&local).filter(|_| fault.is_none()) {
             own.threads.see_mut(running).registers = *r;
         }
+        let short = r.rsi as u32 <= REGISTER_WORDS as u32;
         let outcome = match Op::from_u64(r.rax) {
             _ if let Some(f) = fault => <Kernel as Core>::fault(&mut own, &local, r, (f.vector, f.error, f.address)),
-            Some(Op::Call) => <Kernel as Core>::call(&mut own, &local, r.rdi, r.rsi),
-            Some(Op::ReplyReceive) => <Kernel as Core>::reply_receive(&mut own, &local, r.rdi, r.rsi),
+            Some(Op::Call) if short => <Kernel as Core>::call::<false>(&mut own, &local, r.rdi, r.rsi),
+            Some(Op::Call) => <Kernel as Core>::call::<true>(&mut own, &local, r.rdi, r.rsi),
+            Some(Op::ReplyReceive) if short => <Kernel as Core>::reply_receive::<false>(&mut own, &local, r.rdi, r.rsi),
+            Some(Op::ReplyReceive) => <Kernel as Core>::reply_receive::<true>(&mut own, &local, r.rdi, r.rsi),
             Some(Op::Signal) => <Kernel as Core>::signal(&mut own, &local, r.rdi, r.rsi),
             Some(Op::Wait) => <Kernel as Core>::wait(&mut own, &local, r.rdi, r.rsi),
             _ => Outcome::Declined,

@@ -4,7 +4,7 @@
 //! What it promises and why it holds: `SAFETY.adoc`. It knows no policy: who may do what is `kernel`'s matter.
 //! `memory` is the same code on hardware and on the host; `x86_64` and `hosted` offer the same functions, one on a
 //! CPU, one on an ordinary thread for tests. Read `memory` first, then `x86_64/entry.rs`.
-#![cfg_attr(target_os = "none", no_std, feature(rust_preserve_none_cc))]
+#![cfg_attr(target_os = "none", no_std, feature(rust_cold_cc, rust_preserve_none_cc))]
 
 pub mod acpi;
 pub mod command_line;

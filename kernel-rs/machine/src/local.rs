@@ -90,8 +90,10 @@ pub trait Core {
     type Own: 'static;
     /// Makes the `Own` of the maker's CPU.
     fn own(&mut self, maker: &Maker) -> Self::Own;
-    fn call<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a>;
-    fn reply_receive<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a>;
+    /// `WORDS`: of a message that may have more words than fit into registers.
+    fn call<'a, const WORDS: bool>(own: &mut Self::Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a>;
+    /// `WORDS` as in `call`.
+    fn reply_receive<'a, const WORDS: bool>(own: &mut Self::Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a>;
     fn signal<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, bits: u64) -> Outcome<'a>;
     /// It faulted with these registers; vector, error code, address.
     fn fault<'a>(own: &mut Self::Own, local: &'a Local, registers: &Registers, fault: (u8, u64, u64)) -> Outcome<'a>;

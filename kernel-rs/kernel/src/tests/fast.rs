@@ -134,6 +134,18 @@ fn a_call_to_a_waiting_server_of_this_cpu_is_local_and_so_is_its_reply() {
 }
 
 #[test]
+fn shortcuts_that_a_removal_made_stale_are_made_anew_in_local_mode() {
+    let mut p = ready(false);
+    let endpoint = p.endpoints[0].0 as u64;
+    for words in [1, 4, 6] {
+        let memory = p.w.memory(1);
+        p.w.root(Op::Destroy, memory, &[]).ok();
+        assert!(is_local(&mut p, Op::Call, endpoint, [Tag::new(1, words, 0).0, 7]));
+        assert!(is_local(&mut p, Op::ReplyReceive, endpoint, [Tag::new(0, words, 0).0, 1]));
+    }
+}
+
+#[test]
 fn a_revoked_capability_is_refused_in_local_mode() {
     let mut p = ready(false);
     let copy = p.w.root(Op::Copy, p.endpoints[0], &[ALL, 9]).handle();

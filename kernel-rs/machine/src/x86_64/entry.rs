@@ -15,6 +15,7 @@ use crate::local::{Core, Local, Outcome, Sent};
 use crate::lock::Flag;
 use crate::registers::{FORCED_FLAGS, Registers, SYSCALL, USER_FLAGS};
 use crate::{Event, Next};
+use abi::message::REGISTER_WORDS;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -51,24 +52,22 @@ vector_stubs:
 .macro local number, function
   lock btsl $0, %gs:32
   jc entry_syscall_long
-  movq %rsp, %gs:16
-  movq %gs:24, %rsp
-  movq %r15, 0(%rsp)
-  movq %r14, 8(%rsp)
-  movq %r13, 16(%rsp)
-  movq %r12, 24(%rsp)
-  movq %r10, 40(%rsp)
-  movq %r9, 48(%rsp)
-  movq %r8, 56(%rsp)
-  movq %rbp, 64(%rsp)
-  movq %rdi, 72(%rsp)
-  movq %rsi, 80(%rsp)
-  movq %rdx, 88(%rsp)
-  movq %rbx, 104(%rsp)
-  movq %rcx, 136(%rsp)
-  movq %r11, 152(%rsp)
-  movq %gs:16, %rcx
-  movq %rcx, 160(%rsp)
+  movq %gs:24, %rax
+  movq %r15, 0(%rax)
+  movq %r14, 8(%rax)
+  movq %r13, 16(%rax)
+  movq %r12, 24(%rax)
+  movq %r10, 40(%rax)
+  movq %r9, 48(%rax)
+  movq %r8, 56(%rax)
+  movq %rbp, 64(%rax)
+  movq %rdi, 72(%rax)
+  movq %rsi, 80(%rax)
+  movq %rdx, 88(%rax)
+  movq %rbx, 104(%rax)
+  movq %rcx, 136(%rax)
+  movq %r11, 152(%rax)
+  movq %rsp, 160(%rax)
   movq %gs:8, %rsp
   xorl %ebp, %ebp
   callq *\function(%rip)
@@ -91,10 +90,10 @@ entry_syscall_home:
   je entry_call
   cmpq $11, %rax
   je entry_reply_receive
-  testq %rax, %rax
-  je entry_null
   cmpq $16, %rax
   je entry_signal
+  testq %rax, %rax
+  je entry_null
   cmpq $17, %rax
   je entry_wait
   cmpq $2, %rax
@@ -233,6 +232,8 @@ entry_resume:
 # As if it had never been tried.
 entry_declined:
   movq %gs:24, %rcx
+  movq 160(%rcx), %r11
+  movq %r11, %gs:16
   movq 0(%rcx), %r15
   movq 8(%rcx), %r14
   movq 16(%rcx), %r13
@@ -363,8 +364,8 @@ pub fn syscall_address() -> u64 {
 pub fn run<K: Core + 'static>(lock: &'static KernelLock<K>, handler: Handler, system_call: SystemCall) -> ! {
     super::per_cpu::count();
     lock.make_own();
-    LOCAL_CALL.store(local_call::<K> as *const () as usize, Relaxed);
-    LOCAL_REPLY_RECEIVE.store(local_reply_receive::<K> as *const () as usize, Relaxed);
+    LOCAL_CALL.store(local_call::<K, false> as *const () as usize, Relaxed);
+    LOCAL_REPLY_RECEIVE.store(local_reply_receive::<K, false> as *const () as usize, Relaxed);
     LOCAL_SIGNAL.store(local_signal::<K> as *const () as usize, Relaxed);
     LOCAL_FAULT.store(local_fault::<K> as *const () as usize, Relaxed);
     LOCAL_WAIT.store(local_wait::<K> as *const () as usize, Relaxed);
@@ -400,16 +401,38 @@ const RESUME: u64 = 2;
 
 /// Functions of this convention keep no register for their caller, and get their arguments in r12 to r15, rdi and rsi:
 /// the first four hold the caller's own, which are of no interest.
-extern "rust-preserve-none" fn local_call<K: Core>(_: u64, _: u64, _: u64, _: u64, handle: u64, tag: u64) -> u64 {
-    // SAFETY: 1. called by `entry_call` alone.
+extern "rust-preserve-none" fn local_call<K: Core, const WORDS: bool>(
+    a: u64,
+    b: u64,
+    c: u64,
+    d: u64,
+    handle: u64,
+    tag: u64,
+) -> u64 {
+    // A function of its own, so that the one for short messages keeps all in registers.
+    if !WORDS && tag as u32 > REGISTER_WORDS as u32 {
+        return local_call::<K, true>(a, b, c, d, handle, tag);
+    }
+    // SAFETY: 1. called by `entry_call` alone, or by itself before it enters.
     let (own, local) = unsafe { enter_local::<K>() };
-    leave_local(K::call(own, &local, handle, tag))
+    leave_local(K::call::<WORDS>(own, &local, handle, tag))
 }
 
-extern "rust-preserve-none" fn local_reply_receive<K: Core>(_: u64, _: u64, _: u64, _: u64, handle: u64, tag: u64) -> u64 {
-    // SAFETY: 1. called by `entry_reply_receive` alone.
+extern "rust-preserve-none" fn local_reply_receive<K: Core, const WORDS: bool>(
+    a: u64,
+    b: u64,
+    c: u64,
+    d: u64,
+    handle: u64,
+    tag: u64,
+) -> u64 {
+    // A function of its own, so that the one for short messages keeps all in registers.
+    if !WORDS && tag as u32 > REGISTER_WORDS as u32 {
+        return local_reply_receive::<K, true>(a, b, c, d, handle, tag);
+    }
+    // SAFETY: 1. called by `entry_reply_receive` alone, or by itself before it enters.
     let (own, local) = unsafe { enter_local::<K>() };
-    leave_local(K::reply_receive(own, &local, handle, tag))
+    leave_local(K::reply_receive::<WORDS>(own, &local, handle, tag))
 }
 
 extern "rust-preserve-none" fn local_signal<K: Core>(_: u64, _: u64, _: u64, _: u64, handle: u64, bits: u64) -> u64 {

@@ -143,14 +143,21 @@ pub fn switch_user(from: &mut UserState, to: &UserState) {
         );
     }
     if from.context.is_some() | to.context.is_some() {
-        save_context(from);
-        load_context(to);
+        switch_contexts(from, to);
     }
+}
+
+/// These two keep the registers of who calls them, so that the way without them saves none.
+#[cold]
+#[inline(never)]
+extern "rust-cold" fn switch_contexts(from: &mut UserState, to: &UserState) {
+    save_context(from);
+    load_context(to);
 }
 
 #[cold]
 #[inline(never)]
-fn switch_by_msr(from: &mut UserState, to: &UserState) {
+extern "rust-cold" fn switch_by_msr(from: &mut UserState, to: &UserState) {
     save_user(from);
     load_user(to);
 }
