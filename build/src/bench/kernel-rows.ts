@@ -33,6 +33,8 @@ export type HeavyOperation = (typeof heavyOperations)[number];
 
 /** Two ways between two spaces, and nothing that waits for more than itself. */
 const roundTrip = { cr3: 2, wrmsr: 0, xsave: 0, xrstor: 0, port: 0 };
+/** Each call lends the caller's budget, and time is charged: the target is that of a kernel that does so, as seL4 MCS. */
+const lent = { must: 450, goal: 320 };
 const linuxPipe = { 'Linux pipe': 12_542 };
 
 export const kernelRows: readonly KernelRow[] = [
@@ -47,18 +49,16 @@ export const kernelRows: readonly KernelRow[] = [
   {
     name: 'ipc.call_reply.other_as.0w',
     how: 'call and reply between two address spaces, no words',
-    must: 400,
-    goal: 280,
+    ...lent,
     heavy: roundTrip,
-    peers: { seL4: 437, 'seL4 smp': 652, ...linuxPipe },
+    peers: { seL4: 437, 'seL4 MCS': 539, 'seL4 smp': 652, 'seL4 MCS smp': 735, ...linuxPipe },
   },
   {
     name: 'ipc.call_reply.other_as.4w',
     how: 'the same, four words each way, all written and read by both sides',
-    must: 400,
-    goal: 280,
+    ...lent,
     heavy: roundTrip,
-    peers: { seL4: 589, 'seL4 smp': 694, ...linuxPipe },
+    peers: { seL4: 589, 'seL4 MCS': 694, 'seL4 smp': 694, ...linuxPipe },
   },
   {
     name: 'ipc.call_reply.other_as.10w',
@@ -78,8 +78,7 @@ export const kernelRows: readonly KernelRow[] = [
   {
     name: 'ipc.call_reply.same_as.4w',
     how: 'four words each way between two threads of one address space',
-    must: 400,
-    goal: 280,
+    ...lent,
     heavy: { ...roundTrip, cr3: 0 },
     peers: { 'seL4, no words': 433, 'seL4 smp, no words': 614 },
   },
