@@ -16,7 +16,7 @@ use machine::memory::{Frame, Ref};
 /// Where `abi::message::Buffer::caps` begins.
 const CAPS_OFFSET: usize = abi::message::MAX_WORDS * 8;
 /// Longest chain of callers that is followed to find a cycle.
-const LONGEST_CHAIN: usize = 64;
+pub(crate) const LONGEST_CHAIN: usize = 64;
 
 impl Kernel {
     /// The operation's result in the registers of a thread that waited in it.

@@ -6,6 +6,7 @@
 //! at least the caller's priority and is charged to the caller's budget.
 
 use crate::alarm::NEVER;
+use crate::ipc::LONGEST_CHAIN;
 use crate::objects::{Endpoint, Notification, Space, State, Thread};
 use crate::queue::Queue;
 use crate::{Kernel, Level};
@@ -338,9 +339,13 @@ impl Kernel {
             self.block(thread, State::Throttled, NEVER);
             self.set_alarm(thread, replenish_ns);
         } else {
-            // The caller cannot pay any more: the server goes on with what is its own.
+            // The caller cannot pay any more: the server goes on with what is its own until the caller can again.
             if let Some(t) = self.threads.get_mut(thread) {
                 (t.payer, t.lent) = (None, 0);
+            }
+            if self.threads.get(payer).is_some_and(|p| matches!(p.state, State::Replying(_))) {
+                self.set_alarm(payer, replenish_ns);
+                self.threads.set_home(payer, None);
             }
             self.enqueue(cpu, thread, false);
         }
@@ -567,7 +572,25 @@ impl Kernel {
         }
     }
 
+    /// A caller that waits for its reply has a budget again: whoever works for it in the end has its priority and its
+    /// budget back.
+    fn lend_again(&mut self, cpu: usize, caller: Ref<Thread>) {
+        self.thread_alarms.clear(&mut self.threads, caller);
+        let mut server = caller;
+        for _ in 0..LONGEST_CHAIN {
+            let Some(State::Replying(next)) = self.threads.get(server).map(|t| t.state) else { break };
+            server = next;
+        }
+        if server != caller && self.threads.get(server).is_some_and(|s| s.payer.is_none()) {
+            self.boost(cpu, caller, server);
+            self.lend(caller, server);
+        }
+    }
+
     fn thread_alarm(&mut self, cpu: usize, thread: Ref<Thread>) {
+        if self.threads.get(thread).is_some_and(|t| matches!(t.state, State::Replying(_))) {
+            return self.lend_again(cpu, thread);
+        }
         let throttled = self.threads.get(thread).is_some_and(|t| t.state == State::Throttled);
         self.end_wait(thread);
         if !throttled {
