@@ -4,7 +4,7 @@
 use dma::Area;
 use mmio::Registers;
 use virtio::transport::NO_VECTOR;
-use virtio::{Buffer, Fault, Queue, Transport};
+use virtio::{Buffer, Fault, Queue, Transport, Wait, wait};
 
 /// 5.2.3 feature bits.
 const FEATURE_READ_ONLY: u64 = 1 << 5;
@@ -24,15 +24,6 @@ const HEADER_BYTES: usize = 16;
 const STATUS: usize = HEADER + HEADER_BYTES;
 /// One request has three descriptors.
 const QUEUE_SIZE: u16 = 16;
-/// Waits, each as long as `Wait` makes it, before a request counts as lost.
-const WAITS: usize = 20;
-
-/// Lets time pass until the device may be done.
-pub trait Wait {
-    fn wait(&mut self);
-    /// The vector that the queue raises, if interrupts are there.
-    fn vector(&self) -> Option<u16>;
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Failure {
@@ -141,24 +132,10 @@ impl<R: Registers, A: Area, W: Wait> Disk<R, A, W> {
             None => self.queue.give(&self.area, &[header, status])?,
         }
         self.transport.notify(0, self.notify_offset);
-        self.await_answer()?;
+        wait::answer(&mut self.queue, &self.area, &self.transport, &mut self.wait)?;
         let mut status = [0];
         self.area.read(STATUS, &mut status).ok_or(Fault::NoMemory)?;
         Ok(status[0])
-    }
-
-    fn await_answer(&mut self) -> Result<(), Fault> {
-        for _ in 0..WAITS {
-            if self.queue.take(&self.area)?.is_some() {
-                return Ok(());
-            }
-            if self.transport.is_broken() {
-                return Err(Fault::Broken);
-            }
-            self.wait.wait();
-        }
-        // It may have answered while we waited for the last time.
-        self.queue.take(&self.area)?.map(drop).ok_or(Fault::Silent)
     }
 }
 

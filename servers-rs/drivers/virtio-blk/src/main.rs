@@ -5,11 +5,9 @@
 mod device;
 mod serve;
 
-use mmio::Mapped;
 use rt::channel::Event;
 use rt::start::grant;
-use sys::Capability;
-use virtio::Transport;
+use virtio::claim::Interrupted;
 
 fn main() {
     let (configuration, bars, interrupt) = grant::device().expect("the manifest grants a virtio block device");
@@ -18,15 +16,9 @@ fn main() {
     let area = dma::Mapped::new(memory, length).expect("the granted DMA memory can be mapped");
     let buffer = serve::Buffer::claim(grant::memory("dma-shared"));
 
-    let mut registers = [const { None::<Mapped> }; 6];
-    for bar in bars {
-        if let Some(place) = registers.get_mut(usize::from(bar.index)) {
-            *place = Mapped::new(sys::Memory::of(sys::Handle(bar.memory)), bar.length_bytes).ok();
-        }
-    }
-    let places = virtio::pci::find(configuration).expect("the granted device is a virtio 1.x device");
-    let transport = Transport::new(&places, |n| registers.get(usize::from(n))?.as_ref()).expect("its registers are granted");
-    let wait = serve::Interrupted::claim(interrupt);
+    let registers = virtio::claim::registers(bars);
+    let transport = virtio::claim::transport(configuration, &registers);
+    let wait = Interrupted::claim(interrupt, serve::WAIT_NS);
     let disk = device::Disk::new(transport, area, wait).expect("the device starts");
     rt::info!("{} blocks of 512 bytes{}", disk.block_count(), if disk.is_read_only() { ", read-only" } else { "" });
 

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! Interface `block` over the device: checks ranges, knows the buffer, waits for the interrupt.
+//! Interface `block` over the device: checks ranges, knows the buffer.
 
-use crate::device::{Data, Disk, Wait};
+use crate::device::{Data, Disk};
 use api_block::{BLOCK_BYTES, Error, Info, Serve};
 use dma::Area;
 use ipc::{Badge, Cap};
 use mmio::Registers;
-use sys::{Capability, Interrupt, Memory, Notification, Pool, Rights};
+use sys::{Capability, Memory, Rights};
+use virtio::Wait;
 
 /// What a client may do with the buffer: map it, and no more. Not learn where it lies.
 const CLIENT_RIGHTS: Rights = Rights(Rights::READ.0 | Rights::WRITE.0 | Rights::COPY.0);
 /// One wait; the device tells by interrupt, this is for one that was lost.
-const WAIT_NS: u64 = 500_000_000;
+pub const WAIT_NS: u64 = 500_000_000;
 
 /// The part of the DMA grant that a client shares.
 #[derive(Clone, Copy, Debug)]
@@ -27,42 +28,6 @@ impl Buffer {
         let (memory, length_bytes) = granted?;
         let physical = memory.physical(0).ok()?;
         Some(Buffer { capability: memory.copy(CLIENT_RIGHTS, 0).ok()?, physical, length_bytes })
-    }
-}
-
-/// Waits by interrupt if there is one, else gives up its slice.
-#[derive(Debug)]
-pub struct Interrupted(Option<(Interrupt, Notification)>);
-
-impl Interrupted {
-    pub fn claim(interrupt: Option<Interrupt>) -> Interrupted {
-        let bound = interrupt.and_then(|interrupt| {
-            let notification = Pool(sys::start::POOL).create_notification().ok()?;
-            interrupt.bind(notification, 1).ok()?;
-            Some((interrupt, notification))
-        });
-        Interrupted(bound)
-    }
-}
-
-impl Wait for Interrupted {
-    fn wait(&mut self) {
-        match self.0 {
-            Some((interrupt, notification)) => {
-                // A time-out is no error here: the caller looks at the queue either way.
-                let _ = notification.wait(WAIT_NS);
-                let _ = interrupt.acknowledge();
-            }
-            None => {
-                let until = rt::clock::now_ns().saturating_add(WAIT_NS / 100);
-                while rt::clock::now_ns() < until {
-                    sys::yield_now();
-                }
-            }
-        }
-    }
-    fn vector(&self) -> Option<u16> {
-        self.0.map(|_| 0)
     }
 }
 

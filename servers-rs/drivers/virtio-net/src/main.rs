@@ -7,11 +7,8 @@ mod device;
 mod fake;
 mod serve;
 
-use mmio::Mapped;
 use rt::channel::Event;
 use rt::start::grant;
-use sys::Capability;
-use virtio::Transport;
 
 fn main() {
     let (configuration, bars, interrupt) = grant::device().expect("the manifest grants a virtio network device");
@@ -21,14 +18,8 @@ fn main() {
     let frames = serve::Frames::claim(grant::memory("dma-shared")).expect("the manifest grants DMA memory for frames");
     let news = serve::News::claim(interrupt).expect("the pool holds a notification");
 
-    let mut registers = [const { None::<Mapped> }; 6];
-    for bar in bars {
-        if let Some(place) = registers.get_mut(usize::from(bar.index)) {
-            *place = Mapped::new(sys::Memory::of(sys::Handle(bar.memory)), bar.length_bytes).ok();
-        }
-    }
-    let places = virtio::pci::find(configuration).expect("the granted device is a virtio 1.x device");
-    let transport = Transport::new(&places, |n| registers.get(usize::from(n))?.as_ref()).expect("its registers are granted");
+    let registers = virtio::claim::registers(bars);
+    let transport = virtio::claim::transport(configuration, &registers);
     let vector = news.interrupt.map(|_| 0);
     let device = device::Net::new(transport, area, frames.physical, vector).expect("the device starts");
     rt::info!("{}, {} bytes a frame", device::Named(device.address()), device.mtu_bytes());

@@ -4,22 +4,13 @@
 use dma::Area;
 use mmio::Registers;
 use virtio::transport::NO_VECTOR;
-use virtio::{Buffer, Fault, Queue, Transport};
+use virtio::{Buffer, Fault, Queue, Transport, Wait, wait};
 
 pub const COUNT: usize = 32;
 /// Where things are in the driver's DMA memory.
 const QUEUE: usize = 0;
 const BITS: usize = 4096;
 const QUEUE_SIZE: u16 = 8;
-/// Waits, each as long as `Wait` makes it, before a request counts as lost.
-const WAITS: usize = 20;
-
-/// Lets time pass until the device may be done.
-pub trait Wait {
-    fn wait(&mut self);
-    /// The vector that the queue raises, if interrupts are there.
-    fn vector(&self) -> Option<u16>;
-}
 
 #[derive(Debug)]
 pub struct Source<R, A, W> {
@@ -70,7 +61,7 @@ impl<R: Registers, A: Area, W: Wait> Source<R, A, W> {
             let physical = self.area.physical(BITS);
             self.queue.give(&self.area, &[Buffer { physical, length_bytes: COUNT as u32, device_writes: true }])?;
             self.transport.notify(0, self.notify_offset);
-            let written = self.await_answer()? as usize;
+            let written = wait::answer(&mut self.queue, &self.area, &self.transport, &mut self.wait)? as usize;
             if written == 0 || written > COUNT {
                 return Err(Fault::Broken);
             }
@@ -80,19 +71,6 @@ impl<R: Registers, A: Area, W: Wait> Source<R, A, W> {
             self.area.write(BITS, &[0; COUNT]).ok_or(Fault::NoMemory)?;
         }
         Ok(bits)
-    }
-
-    fn await_answer(&mut self) -> Result<u32, Fault> {
-        for _ in 0..WAITS {
-            if let Some(written) = self.queue.take(&self.area)? {
-                return Ok(written);
-            }
-            if self.transport.is_broken() {
-                return Err(Fault::Broken);
-            }
-            self.wait.wait();
-        }
-        self.queue.take(&self.area)?.ok_or(Fault::Silent)
     }
 }
 

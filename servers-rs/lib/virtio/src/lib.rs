@@ -6,20 +6,23 @@
 //! checked, and a wrong answer is an error, never an access outside.
 //!
 //! Read `pci.rs` (where the registers are), `transport.rs` (what they mean), `queue.rs` (how one request at a time travels), `slots.rs`
-//! (many independent buffers).
+//! (many independent buffers), `wait.rs`, and `claim.rs` (from what the manifest grants to all of that).
 #![no_std]
 
 extern crate alloc;
 
+pub mod claim;
 pub mod fake;
 pub mod pci;
 pub mod queue;
 pub mod slots;
 pub mod transport;
+pub mod wait;
 
 pub use queue::{Buffer, Queue};
 pub use slots::Slots;
 pub use transport::Transport;
+pub use wait::Wait;
 
 /// Why a device cannot be used, or no longer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
