@@ -8,7 +8,7 @@ import { extname, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import { type TreeChange, treeChanges } from '../image/tree-changes.ts';
 import { type BundleReport, type Change, changes } from '../manifest/authority.ts';
-import { artifactsOf } from '../qemu/artifacts.ts';
+import { findTool } from '../qemu/artifacts.ts';
 import { bundle } from '../toolchain/host-tools.ts';
 import { convertToRaw } from '../toolchain/qemu.ts';
 import { type SlotReport, slotExtract, slotInspect } from '../toolchain/slot-tool.ts';
@@ -61,11 +61,10 @@ async function readImage(given: string, slot: 'A' | 'B', scratch: string, { root
     raw = `${scratch}.raw`;
     await convertToRaw({ disk: path, format: 'qcow2', out: raw });
   }
-  const tools = toolFolder(root);
-  const report = await slotInspect(join(tools, 'slot'), raw, slot, { signal });
-  await slotExtract(join(tools, 'slot'), raw, scratch, { slot, signal });
+  const report = await slotInspect(tool(root, 'slot'), raw, slot, { signal });
+  await slotExtract(tool(root, 'slot'), raw, scratch, { slot, signal });
   const file = join(scratch, 'files/boot/bundle.frb');
-  const said = await bundle(join(tools, 'bundle'), ['inspect', file], { signal, onLine: () => undefined });
+  const said = await bundle(tool(root, 'bundle'), ['inspect', file], { signal, onLine: () => undefined });
   return { path, slot: report, bundle: said as unknown as BundleReport, tree: scratch };
 }
 
@@ -78,9 +77,8 @@ async function imageAt(given: string): Promise<string> {
 }
 
 /** Left by a build, whatever its profile. */
-function toolFolder(root: string): string {
-  const folders = (['dev', 'prod'] as const).map((profile) => join(artifactsOf(root, profile).folder, '.build', 'tools'));
-  const found = folders.find((folder) => existsSync(join(folder, 'slot')) && existsSync(join(folder, 'bundle')));
+function tool(root: string, name: 'slot' | 'bundle'): string {
+  const found = findTool(root, name);
   if (found !== undefined) return found;
   throw new UserError('the tools that read slots and bundles are not built', {
     code: 'diff/not-built',

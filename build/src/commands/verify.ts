@@ -8,7 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import { type Check, verifyImage } from '../image/verify.ts';
 import { keyFiles, keyFolder } from '../keys/index.ts';
-import { artifactsOf } from '../qemu/artifacts.ts';
+import { artifactsOf, findTool } from '../qemu/artifacts.ts';
 import { type Command, type CommandContext, text } from './command.ts';
 
 export const command: Command = {
@@ -51,8 +51,7 @@ async function verify(context: CommandContext): Promise<number> {
 
 /** Left by a build; any profile's will do, but the image's own first. */
 function slotTool(root: string, profile: 'dev' | 'prod', image: string): string {
-  const folders = [dirname(image), ...(['dev', 'prod'] as const).map((one) => artifactsOf(root, one).folder)];
-  const found = folders.map((folder) => join(folder, '.build', 'tools', 'slot')).find((path) => existsSync(path));
+  const found = findTool(root, 'slot', dirname(image));
   if (found !== undefined) return found;
   throw new UserError('the tool that judges slots is not built', {
     code: 'verify/not-built',

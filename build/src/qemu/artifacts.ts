@@ -34,6 +34,13 @@ export function artifactsOf(root: string, profile: Profile): Artifacts {
   };
 }
 
+/** A host tool that some build has left, if one has: looked for in `folder` first, where there is one, then in both profiles'. */
+export function findTool(root: string, name: 'slot' | 'bundle', folder?: string): string | undefined {
+  const profiles = (['dev', 'prod'] as const).map((profile) => artifactsOf(root, profile).folder);
+  const folders = folder === undefined ? profiles : [folder, ...profiles];
+  return folders.map((one) => join(one, '.build', 'tools', name)).find((path) => existsSync(path));
+}
+
 /** `path` if it exists. Errors: `UserError` `run-qemu/not-built`. */
 export function built(path: string, profile: Profile): string {
   if (existsSync(path)) return path;
