@@ -5,7 +5,6 @@
 //!
 //! One kernel serves many inputs, since making one takes longer than running in it.
 
-use abi::boot_info::{BootInfo, Framebuffer, MAGIC, MAX_RANGES, Range};
 use abi::handle::{Handle, start as slots};
 use abi::op::{Op, TABLE};
 use abi::right::Kind;
@@ -33,45 +32,18 @@ std::thread_local! {
     static COMPUTER: RefCell<Option<Computer>> = const { RefCell::new(None) };
 }
 
-fn boot_bundle() -> Vec<u8> {
-    let mut b = Vec::new();
-    b.extend(abi::bundle::MAGIC.to_le_bytes());
-    b.extend(8192u64.to_le_bytes());
-    for n in [4u32, 10_000, 0, 16, 512, 1, 200, 0] {
-        b.extend(n.to_le_bytes());
-    }
-    let segment = [0x40_0000u64, 8192, 4096, 100, 5];
-    for n in [0x40_0000, 16_384, 1].into_iter().chain(segment).chain([0; 35]).chain([0; 4]) {
-        b.extend((n as u64).to_le_bytes());
-    }
-    b.resize(8192, 0x90);
-    b
-}
-
 impl Computer {
     fn new() -> Computer {
         machine::fake(|m| *m = Default::default());
         (0..CPUS).for_each(machine::run_nothing);
         let mut frames = machine::test_frames(700);
         let bundle_frame = frames.take_user_row(2).unwrap();
-        let info = BootInfo {
-            magic: MAGIC,
-            size: size_of::<BootInfo>() as u64,
-            kernel_base: 0,
-            kernel_length_bytes: 0,
-            bundle_base: 0,
-            bundle_length_bytes: 0,
-            rsdp: 0,
-            framebuffer: Framebuffer::default(),
-            origin: machine::command_line::UNKNOWN,
-            range_count: 0,
-            ranges: [Range::default(); MAX_RANGES],
-        };
         let kernel = start(Start {
             frames,
-            bundle: &boot_bundle(),
+            // Silent: what it logs of each input is of no interest.
+            bundle: &machine::test_bundle(0),
             bundle_frame,
-            info: &info,
+            info: &machine::test_boot_info(),
             ecam_base: 0,
             ecam_length_bytes: 0,
             cpus: CPUS,

@@ -19,8 +19,8 @@ mod tables;
 mod threads;
 mod vector;
 
-use crate::{Kernel, Start, start};
-use abi::boot_info::{BootInfo, Framebuffer, MAGIC, MAX_RANGES, Range};
+use crate::{Kernel, Level, Start, start};
+use abi::boot_info::MAGIC;
 use abi::error::Error;
 use abi::handle::{Handle, start as slots};
 use abi::op::Op;
@@ -73,36 +73,8 @@ pub struct World {
     pub argument: u64,
 }
 
-/// A bundle whose root is one page of code.
 pub fn bundle() -> Vec<u8> {
-    let mut b = Vec::new();
-    b.extend(abi::bundle::MAGIC.to_le_bytes());
-    b.extend(8192u64.to_le_bytes());
-    for n in [4u32, 10_000, 4, 16, 512, 1, 200, 0] {
-        b.extend(n.to_le_bytes());
-    }
-    let segment = [0x40_0000u64, 8192, 4096, 100, 5];
-    for n in [0x40_0000, 16_384, 1].into_iter().chain(segment).chain([0; 35]).chain([0; 4]) {
-        b.extend(n.to_le_bytes());
-    }
-    b.resize(8192, 0x90);
-    b
-}
-
-pub fn boot_info() -> BootInfo {
-    BootInfo {
-        magic: MAGIC,
-        size: size_of::<BootInfo>() as u64,
-        kernel_base: 0,
-        kernel_length_bytes: 0,
-        bundle_base: 0,
-        bundle_length_bytes: 0,
-        rsdp: 0,
-        framebuffer: Framebuffer::default(),
-        origin: machine::command_line::UNKNOWN,
-        range_count: 0,
-        ranges: [Range::default(); MAX_RANGES],
-    }
+    machine::test_bundle(Level::Debug as u32)
 }
 
 /// A kernel that has made its root, before any CPU entered it.
@@ -113,7 +85,7 @@ fn booted(count: u32) -> Kernel {
         frames,
         bundle: &bundle(),
         bundle_frame,
-        info: &boot_info(),
+        info: &machine::test_boot_info(),
         ecam_base: 0xb000_0000,
         ecam_length_bytes: 1 << 28,
         cpus: CPUS,

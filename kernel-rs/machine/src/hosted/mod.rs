@@ -8,7 +8,9 @@ use core::fmt::Arguments;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+mod boot;
 mod guest;
+pub use boot::{test_boot_info, test_bundle};
 pub(crate) use guest::{bases, load_vector, pin_roots, save_vector, set_bases, vector_limits};
 pub use guest::{guest_faults, guest_runs, guest_syscall, has_guests};
 
