@@ -2,10 +2,19 @@
 // The test programs that run inside a guest (servers-rs/tests): compiled beside the build's own programs and packed into a bundle
 // as their manifests say. Everything else in the bundle is what the build made.
 import { mkdirSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Machine } from '../../build/src/testing.ts';
-import { artifactsOf, cargoBuild, type Profile, parseTap, run, type TapRun, tapProblems } from '../../build/src/testing.ts';
+import {
+  artifactsOf,
+  cargoBuild,
+  type Profile,
+  packBundle,
+  parseTap,
+  run,
+  type TapRun,
+  tapProblems,
+} from '../../build/src/testing.ts';
 import { root } from './root.ts';
 
 /** A manifest in servers-rs/tests/suite, or in the folder that `folders` names. */
@@ -40,10 +49,7 @@ export async function suiteBundle(manifest: SuiteManifest, profile: Profile, arg
   const out = join(root, 'out', 'test', 'bundles');
   mkdirSync(out, { recursive: true });
   const name = ['suite', manifest, profile, ...args].join('-').replaceAll('=', '-');
-  const [input, output] = [join(out, `${name}.json`), join(out, `${name}.frb`)];
-  await writeFile(input, JSON.stringify(packed));
-  await run(bundleTool, ['build', input, output]);
-  return output;
+  return packBundle({ bundleTool, description: packed, folder: out, name });
 }
 
 const native = { target: 'x86_64-flatracoon-user.json', buildStd: true } as const;

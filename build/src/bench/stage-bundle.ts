@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // A bundle whose root is a test program of servers-rs/tests: nothing else runs beside it (`servers-rs/tests/stage`).
+import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cargoBuild } from '../toolchain/cargo.ts';
 import { bundle } from '../toolchain/host-tools.ts';
@@ -53,8 +54,21 @@ export async function stageBundle(want: StageBundle): Promise<string> {
     components: said.components.map((one: object) => ({ ...one, program, elf, arguments: args })),
   };
   const name = [program, profile, ...args].join('-').replaceAll('=', '-');
-  const [input, output] = [join(folder, `${name}.json`), join(folder, `${name}.frb`)];
+  return packBundle({ bundleTool: want.bundleTool, description, folder, name, signal });
+}
+
+/** Packs what a description names; returns the bundle's path. Several tests may pack the same one at once. */
+export async function packBundle(want: {
+  readonly bundleTool: string;
+  readonly description: object;
+  readonly folder: string;
+  readonly name: string;
+  readonly signal?: AbortSignal;
+}): Promise<string> {
+  const { bundleTool, description, folder, name, signal = new AbortController().signal } = want;
+  const [input, output] = [join(folder, `${name}.${randomUUID()}.json`), join(folder, `${name}.frb`)];
   await writeFile(input, JSON.stringify(description));
-  await bundle(want.bundleTool, ['build', input, output], { signal, onLine: () => undefined });
+  await bundle(bundleTool, ['build', input, output], { signal, onLine: () => undefined });
+  await rm(input);
   return output;
 }

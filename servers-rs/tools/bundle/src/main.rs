@@ -71,9 +71,9 @@ fn read(path: &str) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|e| Failure::Input(format!("cannot read {path}: {e}")))
 }
 
-/// Whole or not at all: a file beside it that is renamed.
+/// Whole or not at all: a file beside it that is renamed. Its name is this process's own, for two may make the same file at once.
 fn write(path: &str, bytes: &[u8]) -> Result<(), Failure> {
-    let partial = format!("{path}.partial");
+    let partial = format!("{path}.{}.partial", std::process::id());
     std::fs::write(&partial, bytes)
         .and_then(|()| std::fs::rename(&partial, path))
         .map_err(|e| Failure::Ours(format!("cannot write {path}: {e}")))
