@@ -85,7 +85,7 @@ check *args: bootstrap
 verify *args: bootstrap
     @{{ orchestrate }} verify "$@"
 
-# measure: `just bench image`, `just bench kernel`; each writes out/bench/<suite>.json
+# measure: `just bench SUITE` (`just bench --help` has the list); each writes out/bench/<suite>.json
 [group('verify')]
 bench *args: bootstrap
     @{{ orchestrate }} bench "$@"

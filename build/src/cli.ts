@@ -34,7 +34,7 @@ export const verbs: Readonly<Record<string, Entry>> = {
   test: entry('verify', 'unit tests, Rust tests and boots', () => import('./commands/test.ts')),
   verify: entry('verify', 'check a built image with tools that are not ours', () => import('./commands/verify.ts')),
   'test-long': entry('verify', 'the same with every sample instead of a few', () => import('./commands/test-long.ts')),
-  bench: entry('verify', 'measure: `bench image`, `bench kernel`', () => import('./commands/bench.ts')),
+  bench: entry('verify', 'measure: `bench SUITE`, see `bench --help`', () => import('./commands/bench.ts')),
   check: entry('verify', 'types, formats, lints, licences, import rules', () => import('./commands/check.ts')),
   doctor: entry(
     'verify',

@@ -6,7 +6,7 @@
 #
 # The peer is helped, not hindered: a unified kernel image straight from the firmware, an initramfs of four modules, no services beyond
 # systemd's own, mitigations off. Needs root (mmdebstrap keeps owners) and: mmdebstrap dosfstools mtools fdisk e2fsprogs systemd-boot-efi binutils.
-# Next: build/src/commands/bench.ts, which boots it.
+# Next: build/src/commands/benches/image.ts, which boots it.
 set -euo pipefail
 
 out=${1:?usage: linux-guest.sh OUT.raw}
