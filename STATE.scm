@@ -26,7 +26,7 @@
       ("network" "servers-rs/servers/network" partial)
       ("formats" "servers-rs/lib" works)
       ("orchestrator" "build" works)
-      ("linux" #f planned)
+      ("linux" "servers-rs/servers/linux" partial)
       ("userland" #f planned))
     (not-yet
       "the Linux personality"

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! The Linux personality of one cell. README.adoc says how it is divided; read `wait.rs` first, then `table.rs`.
+//!
+//! All of it but `main.rs` and the native half of `platform.rs` runs on a host, where it is tested and fuzzed.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod errno;
+pub mod user;
+pub mod wait;
