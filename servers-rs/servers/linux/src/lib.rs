@@ -8,6 +8,11 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod call;
 pub mod errno;
+pub mod memory;
+pub mod signal;
+pub mod task;
 pub mod user;
+pub mod vfs;
 pub mod wait;

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! What a call is served with. One file for a family of calls; `table.rs` lists them all.
+
+use crate::signal::request::Requests;
+use crate::task::credentials::Credentials;
+use crate::task::limits::Limits;
+use crate::user::UserMemory;
+use crate::vfs::{FileTable, FsContext};
+use crate::wait::{Outcome, Progress, Waker};
+use alloc::sync::Arc;
+use core::fmt::Debug;
+use spin::Mutex;
+
+/// A call of files: all that it can reach. Tests make one around a vector.
+pub type Handler = fn(&mut Context<'_>, [u64; 6]) -> Outcome;
+
+/// The numbers by which a thread is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ids {
+    pub pid: u32,
+    pub tid: u32,
+    pub parent: u32,
+    pub group: u32,
+    pub session: u32,
+}
+
+/// The caller, as calls that do not concern tasks see it.
+pub struct Context<'a> {
+    pub memory: &'a mut dyn UserMemory,
+    /// Of the calling thread: what goes on queues.
+    pub waker: &'a Arc<dyn Waker>,
+    pub progress: &'a mut Progress,
+    pub files: &'a Arc<Mutex<FileTable>>,
+    pub fs: &'a Arc<Mutex<FsContext>>,
+    pub credentials: &'a Credentials,
+    pub ids: Ids,
+    pub limits: &'a Limits,
+    pub clock: &'a dyn Clocks,
+    /// Signals that the call raises; they are sent when it has returned.
+    pub signals: &'a mut Requests,
+}
+
+impl Context<'_> {
+    pub fn memory(&mut self) -> &mut dyn UserMemory {
+        self.memory
+    }
+    pub fn now_ns(&self, clock: Clock) -> u64 {
+        self.clock.now_ns(clock)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Clock {
+    /// Since 1970.
+    Realtime,
+    /// Since the system started; never goes back. Deadlines in [`Progress`] are of this clock.
+    Monotonic,
+}
+
+pub trait Clocks: Send + Sync + Debug {
+    fn now_ns(&self, clock: Clock) -> u64;
+    /// Wakes at that time of the monotonic clock, at least once, until when it is asked again for the same waker; for
+    /// timers that others wait for, not for the end of the caller's own wait ([`Progress::deadline_ns`]).
+    fn wake_at(&self, deadline_ns: u64, waker: &Arc<dyn Waker>);
+}

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! Processes and threads, and what each carries.
+
+pub mod credentials;
+pub mod limits;
