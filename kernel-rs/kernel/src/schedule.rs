@@ -7,7 +7,7 @@
 
 use crate::alarm::NEVER;
 use crate::ipc::LONGEST_CHAIN;
-use crate::objects::{Endpoint, Notification, Space, State, Thread};
+use crate::objects::{Endpoint, Notification, ReplyRight, Space, State, Thread};
 use crate::queue::Queue;
 use crate::{Kernel, Level};
 use abi::error::Error;
@@ -578,7 +578,14 @@ impl Kernel {
         self.thread_alarms.clear(&mut self.threads, caller);
         let mut server = caller;
         for _ in 0..LONGEST_CHAIN {
-            let Some(State::Replying(next)) = self.threads.get(server).map(|t| t.state) else { break };
+            let Some(&Thread { state: State::Replying(next), reply_number: number, .. }) = self.threads.get(server) else {
+                break;
+            };
+            // Whoever saved the right or went on to something else owes an answer still, but does not work for it.
+            let right = ReplyRight { caller: server, number };
+            if self.threads.get(next).is_none_or(|t| t.reply != Some(right)) {
+                return;
+            }
             server = next;
         }
         if server != caller && self.threads.get(server).is_some_and(|s| s.payer.is_none()) {

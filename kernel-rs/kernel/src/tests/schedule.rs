@@ -125,6 +125,79 @@ fn a_caller_that_cannot_pay_does_not_hold_up_its_server() {
 }
 
 #[test]
+fn a_budget_of_a_tenth_is_a_tenth_beside_a_busy_neighbour() {
+    const MS: u64 = 1_000_000;
+    const WHOLE_NS: u64 = 20_000 * MS;
+    let mut w = World::new();
+    let (_, limited) = ready(&mut w, 50, 10_000, 100_000);
+    let (_, busy) = ready(&mut w, 50, 0, 0);
+    w.enter(1, Event::Kick);
+    let (mut now, mut ran) = (0, [0, 0]);
+    while now < WHOLE_NS {
+        let current = w.kernel.cpus[1].current;
+        let next = machine::fake(|m| m.timer_ns).expect("somebody waits for the CPU, or for a budget");
+        assert!(next > now, "a timer that does not let time pass");
+        ran[if current == Some(limited) { 0 } else { 1 }] += next - now;
+        assert!(current == Some(limited) || current == Some(busy), "neither runs");
+        now = next;
+        w.timer(1, now);
+    }
+    let percent_of_a_tenth = ran[0] * 1000 / now;
+    assert!((98..=102).contains(&percent_of_a_tenth), "{ran:?} ns of {now}");
+    assert_eq!(ran[0] + ran[1], now);
+}
+
+/// Receives on CPU 1 at once.
+fn serving(w: &mut World, priority: u64, endpoint: Handle) -> machine::memory::Ref<crate::objects::Thread> {
+    let (_, server) = ready(w, priority, 0, 0);
+    w.enter(1, Event::Kick);
+    assert_eq!(w.kernel.cpus[1].current, Some(server));
+    w.call(1, Op::Receive, endpoint, &[FOREVER]);
+    server
+}
+
+#[test]
+fn a_priority_and_a_budget_go_through_a_chain_of_calls_and_come_back_with_the_next_period() {
+    let mut w = World::new();
+    let (front, back) = (w.create(Kind::Endpoint), w.create(Kind::Endpoint));
+    let (near, far) = (serving(&mut w, 40, front), serving(&mut w, 30, back));
+    let (_, client) = ready(&mut w, 60, 1000, 5000);
+    w.enter(1, Event::Kick);
+    w.call(1, Op::Call, front, &[0]);
+    w.call(1, Op::Call, back, &[0]);
+    assert_eq!(w.kernel.cpus[1].current, Some(far));
+    let priority = |w: &World, t| w.kernel.threads.get(t).unwrap().effective_priority();
+    assert_eq!((priority(&w, near), priority(&w, far)), (60, 60));
+    assert_eq!(machine::fake(|m| m.timer_ns), Some(1_000_000), "the budget of who called first");
+    assert!(w.timer(1, 1_000_000), "it goes on with what is its own");
+    assert_eq!(priority(&w, far), 30);
+    w.timer(1, 5_000_000);
+    assert_eq!((w.kernel.cpus[1].current, priority(&w, far)), (Some(far), 60), "the next period");
+    w.call(1, Op::ReplyReceive, back, &[0]);
+    assert_eq!((w.kernel.cpus[1].current, priority(&w, far)), (Some(near), 30));
+    w.call(1, Op::ReplyReceive, front, &[0]);
+    assert_eq!((w.kernel.cpus[1].current, priority(&w, near)), (Some(client), 40));
+}
+
+#[test]
+fn who_saved_a_reply_and_went_on_gets_nothing_more_from_that_caller() {
+    let mut w = World::new();
+    let (endpoint, other) = (w.create(Kind::Endpoint), w.create(Kind::Endpoint));
+    let server = serving(&mut w, 40, endpoint);
+    ready(&mut w, 60, 1000, 5000);
+    w.enter(1, Event::Kick);
+    w.call(1, Op::Call, endpoint, &[0]);
+    w.call(1, Op::ReplySave, Handle::NULL, &[]).unwrap().handle();
+    // It runs on the caller's time until that is spent, and the caller's alarm is set.
+    assert!(w.timer(1, 1_000_000));
+    w.call(1, Op::Receive, other, &[0]).unwrap().fails(Error::WouldBlock);
+    w.timer(1, 5_000_000);
+    assert_eq!(w.kernel.cpus[1].current, Some(server));
+    let t = w.kernel.threads.get(server).unwrap();
+    assert_eq!((t.effective_priority(), t.payer), (40, None), "it does not work for the caller");
+}
+
+#[test]
 fn an_idle_cpu_takes_work_from_a_busy_one() {
     let mut w = World::new();
     let (_, _) = ready(&mut w, 50, 0, 0);
