@@ -25,9 +25,12 @@ impl Queue {
     pub const fn new() -> Queue {
         Queue(Mutex::new(Vec::new()))
     }
-    /// Once per wait; being in it twice is harmless.
+    /// Nobody is in it twice, so it grows no longer than there are threads.
     pub fn add(&self, waker: &Arc<dyn Waker>) {
-        self.0.lock().push(waker.clone());
+        let mut waiting = self.0.lock();
+        if !waiting.iter().any(|one| Arc::ptr_eq(one, waker)) {
+            waiting.push(waker.clone());
+        }
     }
     pub fn remove(&self, waker: &Arc<dyn Waker>) {
         self.0.lock().retain(|one| !Arc::ptr_eq(one, waker));

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! What a call is served with. One file for a family of calls; `table.rs` lists them all.
 
+mod blocking;
+
+pub use blocking::or_wait;
+
 use crate::signal::request::Requests;
 use crate::task::credentials::Credentials;
 use crate::task::limits::Limits;
 use crate::user::UserMemory;
-use crate::vfs::{FileTable, FsContext};
+use crate::vfs::{Caller, FileTable, FsContext};
 use crate::wait::{Outcome, Progress, Waker};
 use alloc::sync::Arc;
+use core::any::Any;
 use core::fmt::Debug;
 use spin::Mutex;
 
@@ -30,6 +35,8 @@ pub struct Context<'a> {
     /// Of the calling thread: what goes on queues.
     pub waker: &'a Arc<dyn Waker>,
     pub progress: &'a mut Progress,
+    /// What a call that waits keeps alive until it is made again: the loop empties it when the call is over, whatever way.
+    pub pending: &'a mut Option<Arc<dyn Any + Send + Sync>>,
     pub files: &'a Arc<Mutex<FileTable>>,
     pub fs: &'a Arc<Mutex<FsContext>>,
     pub credentials: &'a Credentials,
@@ -37,10 +44,14 @@ pub struct Context<'a> {
     pub limits: &'a Limits,
     pub clock: &'a dyn Clocks,
     /// Signals that the call raises; they are sent when it has returned.
-    pub signals: &'a mut Requests,
+    pub signals: &'a Requests,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// The caller, as files see it.
+    pub fn caller(&self) -> Caller<'a> {
+        Caller { ids: self.ids, credentials: self.credentials, clock: self.clock, signals: self.signals }
+    }
     pub fn memory(&mut self) -> &mut dyn UserMemory {
         self.memory
     }

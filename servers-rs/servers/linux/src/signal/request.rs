@@ -3,6 +3,7 @@
 //! call has returned; a call that must not go on before its caller took the signal answers `Blocked` and is made again.
 
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum To {
@@ -25,7 +26,7 @@ pub struct Request {
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Requests {
-    pub raised: Vec<Request>,
+    raised: RefCell<Vec<Request>>,
     /// Signals that the caller blocks or ignores: bit n-1 is signal n. A terminal asks (SIGTTIN, SIGTTOU).
     pub deaf: u64,
     /// Nobody in the session could continue the caller's process group if it stopped (credentials(7)).
@@ -33,8 +34,12 @@ pub struct Requests {
 }
 
 impl Requests {
-    pub fn raise(&mut self, to: To, signal: u32, code: i32) {
-        self.raised.push(Request { to, signal, code });
+    pub fn raise(&self, to: To, signal: u32, code: i32) {
+        self.raised.borrow_mut().push(Request { to, signal, code });
+    }
+    /// What was raised so far, for whoever sends it.
+    pub fn take(&self) -> Vec<Request> {
+        self.raised.take()
     }
     pub fn is_deaf_to(&self, signal: u32) -> bool {
         (1..=64).contains(&signal) && self.deaf & 1 << (signal - 1) != 0
