@@ -63,3 +63,40 @@ pub trait UserMemoryExt: UserMemory {
 }
 
 impl<M: UserMemory + ?Sized> UserMemoryExt for M {}
+
+/// Guest memory for tests.
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+
+    /// One range of bytes; nothing else is mapped.
+    #[derive(Debug)]
+    pub struct Flat {
+        base: u64,
+        bytes: Vec<u8>,
+    }
+
+    impl Flat {
+        pub fn new(base: u64, length: usize) -> Flat {
+            Flat { base, bytes: vec![0; length] }
+        }
+        fn part(&mut self, address: u64, length: usize) -> Result<&mut [u8]> {
+            let at = address.checked_sub(self.base).and_then(|at| usize::try_from(at).ok()).ok_or(EFAULT)?;
+            self.bytes.get_mut(at..).and_then(|rest| rest.get_mut(..length)).ok_or(EFAULT)
+        }
+    }
+
+    impl UserMemory for Flat {
+        fn read(&mut self, address: u64, into: &mut [u8]) -> Result<()> {
+            self.part(address, into.len()).map(|part| into.copy_from_slice(part))
+        }
+        fn write(&mut self, address: u64, from: &[u8]) -> Result<()> {
+            self.part(address, from.len()).map(|part| part.copy_from_slice(from))
+        }
+        fn update_u32(&mut self, address: u64, change: &mut dyn FnMut(u32) -> Option<u32>) -> Result<u32> {
+            let old = self.read_u32(address)?;
+            change(old).map_or(Ok(()), |new| self.write_u32(address, new))?;
+            Ok(old)
+        }
+    }
+}
