@@ -10,9 +10,12 @@ extern crate std;
 
 pub mod call;
 pub mod errno;
+pub mod fs;
 pub mod memory;
 pub mod signal;
 pub mod task;
+#[cfg(test)]
+mod testing;
 pub mod user;
 pub mod vfs;
 pub mod wait;

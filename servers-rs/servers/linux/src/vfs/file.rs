@@ -2,7 +2,7 @@
 //! What is open: bytes go in and out of it, and it can be waited for.
 
 use super::credentials::Caller;
-use super::inode::Stat;
+use super::inode::{Inode, Stat};
 use super::page::Page;
 use super::sink::{Sink, Source};
 use crate::errno::{EINVAL, EISDIR, ENODEV, ENOTTY, ESPIPE, Result};
@@ -54,6 +54,10 @@ pub trait File: Any + Send + Sync {
     fn write(&self, caller: &Caller<'_>, offset_bytes: u64, from: &mut dyn Source) -> Result<usize> {
         Err(EINVAL)
     }
+    /// Whether a write that may wait goes on until everything is written.
+    fn writes_whole(&self) -> bool {
+        false
+    }
     /// Whether it has a position; lseek(2), pread(2) and pwrite(2) answer `ESPIPE` if not.
     fn has_position(&self) -> bool {
         false
@@ -91,6 +95,10 @@ pub trait File: Any + Send + Sync {
     /// What fstat(2) says of what has no name.
     fn stat(&self) -> Result<Stat> {
         Ok(Stat::default())
+    }
+    /// Its inode where that has no name: of a pipe, which /proc/PID/fd/N opens again.
+    fn unnamed_inode(&self) -> Option<Arc<dyn Inode>> {
+        None
     }
     /// What stands in /proc/PID/fd for it, as `pipe:[7]`.
     fn describe(&self) -> Vec<u8> {

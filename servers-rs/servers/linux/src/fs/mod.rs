@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: PMPL-1.0-or-later
+//! The file systems, and files that have no name.
+
+pub mod device;
+pub mod pipe;
+pub mod root;
+pub mod tmpfs;
