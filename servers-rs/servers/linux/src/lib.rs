@@ -11,6 +11,7 @@ extern crate std;
 pub mod call;
 pub mod errno;
 pub mod fs;
+pub mod futex;
 pub mod memory;
 pub mod signal;
 pub mod task;

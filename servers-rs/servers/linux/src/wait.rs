@@ -90,18 +90,33 @@ impl From<Errno> for Outcome {
     }
 }
 
+/// A waker for tests.
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub mod testing {
+    use super::Waker;
     use core::sync::atomic::{AtomicU32, Ordering};
 
+    /// Counts how often it was woken.
     #[derive(Debug, Default)]
-    struct Count(AtomicU32);
+    pub struct Count(AtomicU32);
+
+    impl Count {
+        pub fn get(&self) -> u32 {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
     impl Waker for Count {
         fn wake(&self) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::Count;
+    use super::*;
 
     #[test]
     fn who_left_a_queue_is_not_woken_and_who_was_woken_is_off_it() {
@@ -112,7 +127,7 @@ mod tests {
         queue.remove(&wakers[0]);
         queue.wake_all();
         queue.wake_all();
-        assert_eq!([&first, &second].map(|one| one.0.load(Ordering::Relaxed)), [0, 1]);
+        assert_eq!([&first, &second].map(|one| one.get()), [0, 1]);
         assert!(queue.is_empty());
     }
 }

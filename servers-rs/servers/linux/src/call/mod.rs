@@ -2,6 +2,7 @@
 //! What a call is served with. One file for a family of calls; `table.rs` lists them all.
 
 mod blocking;
+pub mod futex;
 pub mod signal;
 
 pub use blocking::or_wait;
