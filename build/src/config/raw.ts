@@ -35,7 +35,7 @@ const component = z.strictObject({
     window: z.string(),
     at_limit: z.enum(['degrade', 'reboot']),
   }),
-  health: z.strictObject({ ready_within: z.string() }),
+  health: z.strictObject({ ready_within: z.string(), heartbeat: z.string() }),
   log_level: logLevel,
 });
 

@@ -51,6 +51,7 @@ function component(name: string, raw: RawComponent): Component {
       at_limit: restart.at_limit,
     },
     ready_within_ms: ms(health.ready_within),
+    heartbeat_ms: ms(health.heartbeat),
   };
 }
 

@@ -53,6 +53,8 @@ export interface Component {
     readonly at_limit: 'degrade' | 'reboot';
   };
   readonly ready_within_ms: number;
+  /** 0: nobody looks. */
+  readonly heartbeat_ms: number;
   readonly log_level: LogLevel;
 }
 

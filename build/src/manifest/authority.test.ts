@@ -15,6 +15,7 @@ const plain: BundleComponent = {
   period_us: 0,
   log_level: 3,
   ready_within_ms: 5_000,
+  heartbeat_ms: 250,
   restart: { delay_ms: 10, limit: 5 },
   devices: [],
   io_ports: [],

@@ -17,6 +17,8 @@ export interface BundleComponent {
   readonly period_us: number;
   readonly log_level: number;
   readonly ready_within_ms: number;
+  /** 0: nobody looks. */
+  readonly heartbeat_ms: number;
   readonly restart: Readonly<Record<string, number | string>>;
   readonly devices: readonly { readonly vendor: number; readonly devices: readonly number[] }[];
   readonly io_ports: readonly (readonly [number, number])[];
@@ -122,6 +124,7 @@ function rest(before: BundleComponent, after: BundleComponent): Change[] {
     ...other('table slots', before.table_slots, after.table_slots),
     ...other('restart', words(before.restart), words(after.restart)),
     ...other('ready within', `${before.ready_within_ms} ms`, `${after.ready_within_ms} ms`),
+    ...other('heartbeat', `${before.heartbeat_ms} ms`, `${after.heartbeat_ms} ms`),
     ...other('log level', before.log_level, after.log_level),
     ...other('program', program(before), program(after)),
   ];

@@ -23,6 +23,7 @@ export function checkGraph(config: Resolved, refuse: Refuse, linked: ReadonlyMap
     ...interfaces(components, refuse),
     ...cycle(components, refuse),
     ...budgets(config, refuse),
+    ...heartbeats(components, refuse),
     ...grantsAndLinks(components, refuse, linked),
   ];
 }
@@ -50,6 +51,24 @@ function process(components: readonly Component[], refuse: Refuse): UserError[] 
       ),
     );
   return errors;
+}
+
+/** A hang is found within one and a half heartbeats, and is promised to be found within 500 ms; a look costs something. */
+const heartbeatMs = { least: 20, most: 330 };
+
+function heartbeats(components: readonly Component[], refuse: Refuse): UserError[] {
+  const { least, most } = heartbeatMs;
+  return components
+    .filter((one) => one.heartbeat_ms < least || one.heartbeat_ms > most)
+    .map((one) =>
+      refuse(
+        'manifest/heartbeat',
+        file,
+        ['components', one.name, 'health', 'heartbeat'],
+        `${one.name}: a heartbeat of ${one.heartbeat_ms} ms`,
+        `choose one from ${least} ms to ${most} ms; a program that works for longer in one piece calls rt::health::beat() meanwhile`,
+      ),
+    );
 }
 
 /** One device, one owner: PCI numbers, ports and interrupt lines. */

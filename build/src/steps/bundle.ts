@@ -97,7 +97,7 @@ function component(one: Component, elf: (program: string) => string): Json {
       // biome-ignore lint/suspicious/noThenProperty: the name of the field in bundle.json; nothing awaits it
       then: restart.at_limit,
     },
-    health: { ready_within_ms: one.ready_within_ms },
+    health: { ready_within_ms: one.ready_within_ms, heartbeat_ms: one.heartbeat_ms },
     log_level: one.log_level,
   };
 }

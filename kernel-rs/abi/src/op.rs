@@ -192,6 +192,10 @@ operations! {
     61 ThreadWriteRegisters on Some(Kind::Thread), needs Rights::WRITE;
         args [] returns [] errors ["BadState: as above", "OutOfRange: value 1 is the number of a word that is no user address"]
 
+    /// What a thread does now (`abi::thread::doing`), and how long it ran on a CPU since it was made. Time that a CPU spent in a
+    /// row of short calls may be charged to the last of those threads: it is exact for one that calls nobody.
+    62 ThreadUsage on Some(Kind::Thread), needs Rights::READ; args [] returns ["doing", "ran_ns"] errors []
+
     /// A smaller range of ports.
     64 PortNarrow on Some(Kind::PortRange), needs Rights::COPY; args ["first", "last"] returns ["handle"] errors ["OutOfRange", "TableFull"]
     /// Reads a port of the range; width 1, 2 or 4 bytes.

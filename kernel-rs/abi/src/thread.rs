@@ -1,6 +1,19 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! A thread's registers as `Op::ThreadReadRegisters` writes them into the message buffer and `Op::ThreadWriteRegisters`
-//! takes them from there.
+//! takes them from there; what a thread does, as `Op::ThreadUsage` tells it.
+
+pub mod doing {
+    /// Never started, or at its end.
+    pub const NOTHING: u64 = 0;
+    /// Stopped by `Op::ThreadStop`.
+    pub const STOPPED: u64 = 1;
+    /// Ready, or running.
+    pub const RUNS: u64 = 2;
+    /// Waits for messages.
+    pub const RECEIVES: u64 = 3;
+    /// Waits for anything else: an answer, a receiver, a notification, the next period of its budget.
+    pub const WAITS: u64 = 4;
+}
 
 /// Words of a register set.
 pub const REGISTERS: usize = 20;

@@ -183,6 +183,7 @@ impl Kernel {
             Op::ThreadBind => self.thread_bind(call),
             Op::ThreadReadRegisters => self.thread_read_registers(call),
             Op::ThreadWriteRegisters => self.thread_write_registers(call),
+            Op::ThreadUsage => self.thread_usage(call),
             Op::ThreadExit => self.thread_exit(call),
             Op::ThreadFsBase => self.thread_fs_base(call),
             Op::InterruptGsi => self.interrupt_gsi(call),

@@ -28,6 +28,8 @@ pub struct Cpu {
     /// Whose budget the time since `since_ns` is charged to; `None` = nobody's, who runs has no limit.
     pub charged: Option<Ref<Thread>>,
     since_ns: u64,
+    /// When it last left the kernel: who ran since then is charged with that time (`Thread::ran_ns`).
+    left_ns: u64,
     pub slice_end_ns: u64,
     /// Threads that are ready, by priority; and which of the queues hold one.
     pub ready: [Queue; 256],
@@ -47,6 +49,7 @@ impl Cpu {
         direct: None,
         charged: None,
         since_ns: 0,
+        left_ns: 0,
         slice_end_ns: 0,
         ready: [Queue::EMPTY; 256],
         filled: [0; 4],
@@ -55,6 +58,11 @@ impl Cpu {
         others_idle: 0,
         look: true,
     };
+
+    /// How long the thread that has its registers runs that no `Thread::ran_ns` has yet.
+    pub fn not_charged_ns(&self) -> u64 {
+        machine::now_ns().saturating_sub(self.left_ns)
+    }
 
     fn top(&self) -> Option<u8> {
         u8::try_from(self.top).ok()
@@ -433,6 +441,10 @@ impl Kernel {
         self.cpus[cpu].look = false;
         let was_idle = self.cpus[cpu].idle;
         let previous = self.cpus[cpu].current;
+        let ran_ns = now_ns.saturating_sub(core::mem::replace(&mut self.cpus[cpu].left_ns, now_ns));
+        if let Some(t) = previous.and_then(|t| self.threads.get_mut(t)) {
+            t.ran_ns = t.ran_ns.saturating_add(ran_ns);
+        }
         let mut keep = previous.filter(|t| self.threads.get(*t).is_some_and(|t| t.state == State::Running(cpu)));
         if let Some(thread) = keep.filter(|t| self.threads.get(*t).is_some_and(|t| t.affinity.is_some_and(|a| a != cpu))) {
             // Its place was changed while it ran.

@@ -14,8 +14,9 @@ use manifest::component::Program as Where;
 use manifest::startup::{Bar, kept};
 use manifest::{Grant, Startup, What};
 use program::Program;
-use rt::child::{Child, Limits};
-use sys::{Capability, Endpoint, Error, FOREVER, Handle, Pool, Power, Rights, start};
+use rt::child::{Child, Limits, Running};
+use rt::health::{LOOKS, Pulse, Vitals};
+use sys::{Capability, Endpoint, Error, FOREVER, Handle, Memory, PAGE_BYTES, Pool, Power, Rights, start};
 
 /// Deaths within `WINDOW_NS` that are borne.
 const LIMIT: usize = 3;
@@ -24,7 +25,7 @@ const WINDOW_NS: u64 = 60_000_000_000;
 const PASS_ON: Rights = Rights(Rights::ALL.0 & !Rights::DESTROY.0);
 
 /// Never returns but when nothing can be started.
-pub fn run(bundle: &Bundle<'_>, info: &RootInfo, held: &mut [(u32, Grant)]) {
+pub fn run(bundle: &Bundle<'_>, info: &RootInfo, held: &mut Vec<(u32, Grant)>) {
     let Ok(faults) = Pool(start::POOL).create_endpoint() else {
         return rt::error!("no memory for the endpoint of faults");
     };
@@ -32,7 +33,7 @@ pub fn run(bundle: &Bundle<'_>, info: &RootInfo, held: &mut [(u32, Grant)]) {
     loop {
         match begin(bundle, info, held, faults) {
             Ok(child) => {
-                watch(bundle, held, faults);
+                watch(bundle, held, faults, child.running());
                 child.destroy();
             }
             Err(problem) => rt::error!("process cannot be started: {problem}"),
@@ -63,7 +64,13 @@ fn begin(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)], faults: En
     };
     let child = Child::new(Pool(start::POOL), &limits).map_err(|e| format!("its pool: {e:?}"))?;
     let started = furnish(bundle, info, held, &child, faults)
-        .and_then(|startup| child.load(&program, file).and_then(|()| child.start(&program, &startup, faults, &limits)));
+        .and_then(|startup| child.load(&program, file).map(|()| startup))
+        .and_then(|startup| {
+            if let Some((memory, length_bytes)) = vitals(held) {
+                child.map_vitals(memory, length_bytes - PAGE_BYTES)?;
+            }
+            child.start(&program, &startup, faults, &limits)
+        });
     match started {
         Ok(()) => Ok(child),
         Err(error) => {
@@ -101,6 +108,11 @@ fn furnish(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)], child: &
             // DMA memory is cut here; nobody below makes more of it.
             What::Pool { pool } => What::Pool { pool: put(Handle(*pool), Rights(PASS_ON.0 & !Rights::DMA.0))? },
             What::Notification { notification } => What::Notification { notification: place(*notification)? },
+            What::Running { pool, thread, stack, stack_bytes } => match running(child, [*pool, *thread, *stack]) {
+                Ok([pool, thread, stack]) => What::Running { pool, thread, stack, stack_bytes: *stack_bytes },
+                // It has ended since.
+                Err(_) => continue,
+            },
             // One that was closed, since its server was given up, is gone: then nobody gets it.
             What::Call { endpoint, .. } => match put(Handle(*endpoint), Rights::ALL) {
                 Ok(endpoint) => What::Call { endpoint, buffer: None },
@@ -115,17 +127,47 @@ fn furnish(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)], child: &
         arguments: said.arguments.clone(),
         heap_bytes: said.heap_bytes,
         log_level: said.log_level,
+        is_watched: true,
         facts: cut::facts(&info.origin, info, &bundle.manifest),
         grants,
         held: passed,
     })
 }
 
-/// Returns when the process server is dead. Until then it renews pools for it.
-fn watch(bundle: &Bundle<'_>, held: &mut [(u32, Grant)], faults: Endpoint) {
+/// What the kept memory of sign of life is, and which page is the process server's.
+fn vitals(held: &[(u32, Grant)]) -> Option<(Memory, u64)> {
+    held.iter().find_map(|(of, grant)| match grant.what {
+        What::Memory { memory, length_bytes } if *of == kept::OF_PROCESS && grant.name == kept::VITALS => {
+            Some((Memory(Handle(memory)), length_bytes))
+        }
+        _ => None,
+    })
+}
+
+/// Returns when the process server is dead, or hangs. Until then it renews pools for it, and keeps what it starts.
+fn watch(bundle: &Bundle<'_>, held: &mut Vec<(u32, Grant)>, faults: Endpoint, child: Running) {
+    let heartbeat_ns = u64::from(bundle.manifest.process.heartbeat_ms) * 1_000_000;
+    let signs = vitals(held).filter(|_| heartbeat_ns > 0).and_then(|(memory, length)| Vitals::map(memory, length).ok());
+    let number = bundle.manifest.components.len();
+    let mut pulse = Pulse::default();
+    let mut next_ns = rt::clock::now_ns();
     loop {
-        let news = match faults.receive(FOREVER) {
+        let timeout_ns = match &signs {
+            None => FOREVER,
+            Some(signs) => {
+                let now_ns = rt::clock::now_ns();
+                if now_ns >= next_ns {
+                    if pulse.is_lost(signs.beats(number), child.thread, heartbeat_ns) {
+                        return rt::error!("process hangs: it ran for {} ms", bundle.manifest.process.heartbeat_ms);
+                    }
+                    next_ns = now_ns + heartbeat_ns / LOOKS;
+                }
+                next_ns - now_ns
+            }
+        };
+        let news = match faults.receive(timeout_ns) {
             Ok(news) => news,
+            Err(Error::TimedOut) => continue,
             Err(error) => return rt::error!("no faults can be heard: {error:?}"),
         };
         match news.tag.label() {
@@ -150,10 +192,43 @@ fn watch(bundle: &Bundle<'_>, held: &mut [(u32, Grant)], faults: Endpoint) {
                     let _ = Pool(*copy).delete();
                 }
             }
+            kept::KEEP => {
+                let request = rt::channel::take(&news);
+                keep_running(held, &request);
+                let _ = sys::reply(rt::ipc::Message::new(0).tag(), [0; 4]);
+            }
             // Nobody but the kernel and the process server calls here; whoever does gets no answer.
             _ => {}
         }
     }
+}
+
+/// Notes what the process server started. What was noted before is over.
+fn keep_running(held: &mut Vec<(u32, Grant)>, request: &rt::ipc::Message) {
+    let (&[number, stack_bytes], &[pool, thread, stack]) = (request.words(), request.caps()) else {
+        return rt::channel::drop_caps(request);
+    };
+    held.retain(|(of, grant)| match grant.what {
+        What::Running { pool, thread, stack, .. } if u64::from(*of) == number => {
+            // Of what has ended, the slots are empty already.
+            for handle in [pool, thread, stack] {
+                let _ = Pool(Handle(handle)).delete();
+            }
+            false
+        }
+        _ => true,
+    });
+    let what = What::Running { pool: pool.0, thread: thread.0, stack: stack.0, stack_bytes };
+    held.push((number as u32, Grant { name: kept::RUNNING.into(), what }));
+}
+
+/// Puts the three capabilities of what runs into the process server's table.
+fn running(child: &Child, handles: [u32; 3]) -> sys::Result<[u32; 3]> {
+    let mut put = [0; 3];
+    for (to, handle) in put.iter_mut().zip(handles) {
+        *to = child.insert(Handle(handle), Rights(Rights::ALL.0 & !Rights::DMA.0), 0)?.0;
+    }
+    Ok(put)
 }
 
 /// Ends all that runs in a component's pool and makes the pool anew.

@@ -48,7 +48,10 @@ fn of_process(manifest: &Manifest, made: &mut Vec<(u32, Grant)>) -> Result<()> {
     add(kept::OWN, endpoint()?);
     add(kept::RING, memory(RING_BYTES)?);
     add(kept::BELL, What::Notification { notification: Pool(start::POOL).create_notification()?.handle().0 });
-    add(kept::VAULT, memory(PAGE_BYTES)?);
+    let vault_bytes = (manifest.components.len() as u64 + 1) * kept::VAULT_EACH_BYTES;
+    add(kept::VAULT, memory(vault_bytes.next_multiple_of(PAGE_BYTES))?);
+    // The last page is the process server's own.
+    add(kept::VITALS, memory((manifest.components.len() as u64 + 1) * PAGE_BYTES)?);
     // The longest buffer of its kind does for the process server as well: it reads programs through it.
     let buffers = manifest.components.iter().flat_map(|c| &c.calls).filter(|c| c.interface == FILE).map(|c| c.buffer_bytes);
     let from_root = manifest.components.iter().any(|c| matches!(c.program, Program::Root(_)));

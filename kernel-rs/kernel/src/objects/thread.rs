@@ -17,6 +17,7 @@ use crate::invoke::{Call, Done, Flow, at};
 use abi::boot_info::USER_END;
 use abi::error::Error;
 use abi::right::{Kind, Rights};
+use abi::thread::doing;
 use machine::Run;
 use machine::context::{Context, UserState};
 use machine::memory::{Frame, Ref, Shortcut};
@@ -101,6 +102,8 @@ pub struct Thread {
     pub period_ns: u64,
     pub left_ns: u64,
     pub replenish_ns: u64,
+    /// How long it ran, up to when its CPU was last in `leave`.
+    pub ran_ns: u64,
     /// What is left of its time slice since it was preempted; 0 = it begins a new one.
     pub slice_left_ns: u64,
     /// Whose budget its time is charged to while it works for a caller.
@@ -166,6 +169,7 @@ impl Thread {
             period_ns: 0,
             left_ns: 0,
             replenish_ns: 0,
+            ran_ns: 0,
             slice_left_ns: 0,
             payer: None,
             previous: None,
@@ -385,6 +389,21 @@ impl Kernel {
         let context = Context::new(&mut self.frames).ok_or(Error::NoQuota)?;
         self.get_mut(thread)?.user.context = Some(context);
         Ok(())
+    }
+
+    /// `Op::ThreadUsage`.
+    pub(crate) fn thread_usage(&mut self, call: &Call) -> Done {
+        let (thread, _) = self.object::<Thread>(call, Kind::Thread, Rights::READ)?;
+        let t = self.get(thread)?;
+        let doing = match t.state {
+            State::Inactive => doing::NOTHING,
+            State::Stopped => doing::STOPPED,
+            State::Ready(_) | State::Running(_) => doing::RUNS,
+            State::Receiving(_) => doing::RECEIVES,
+            State::Sending(_) | State::Waiting(_) | State::Replying(_) | State::Throttled => doing::WAITS,
+        };
+        let since = self.running_on(thread).map_or(0, |cpu| self.cpus[cpu].not_charged_ns());
+        Ok(Flow::Done([doing, t.ran_ns.saturating_add(since), 0, 0]))
     }
 
     /// `Op::Yield`.

@@ -208,3 +208,30 @@ fn an_idle_cpu_takes_work_from_a_busy_one() {
     assert_eq!(on.len(), 1);
     assert_eq!(w.kernel.cpus[on[0]].current, Some(second));
 }
+
+#[test]
+fn usage_says_what_a_thread_does_and_for_how_long_it_ran() {
+    use abi::thread::doing;
+    let mut w = World::new();
+    let endpoint = w.create(Kind::Endpoint);
+    let (spins, _) = ready(&mut w, 50, 0, 0);
+    let (starves, _) = ready(&mut w, 40, 0, 0);
+    let usage = |w: &mut World, of: Handle| {
+        let doing = w.root(Op::ThreadUsage, of, &[]).ok();
+        (doing, w.registers(0).rsi)
+    };
+    w.enter(1, Event::Kick);
+    machine::fake(|m| m.now_ns = 5_000_000);
+    assert_eq!(usage(&mut w, spins), (doing::RUNS, 5_000_000), "also while its CPU has not told");
+    w.timer(1, 7_000_000);
+    assert_eq!(usage(&mut w, spins), (doing::RUNS, 7_000_000));
+    assert_eq!(usage(&mut w, starves), (doing::RUNS, 0), "ready is not running");
+    w.call(1, Op::Receive, endpoint, &[FOREVER]);
+    machine::fake(|m| m.now_ns = 9_000_000);
+    assert_eq!(usage(&mut w, spins), (doing::RECEIVES, 7_000_000), "who waits uses nothing");
+    assert_eq!(usage(&mut w, starves), (doing::RUNS, 2_000_000));
+    w.root(Op::ThreadStop, starves, &[]).ok();
+    assert_eq!(usage(&mut w, starves).0, doing::STOPPED);
+    let blind = w.root(Op::Copy, spins, &[abi::right::Rights::WRITE.0 as u64, 0]).handle();
+    w.root(Op::ThreadUsage, blind, &[]).fails(Error::NoRight);
+}

@@ -28,6 +28,7 @@ fn main() {
     };
     grant::say_ready();
     loop {
+        rt::health::beat();
         if button.take_press() {
             rt::info!("pressed");
             if let Err(error) = api_power::Client(Channel(power)).off() {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Changes with any field below; a reader refuses another.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// More components than this are refused: client numbers and tables stay small.
 pub const MAX_COMPONENTS: usize = 64;
 
@@ -74,6 +74,8 @@ pub struct Component {
     pub calls: Vec<Call>,
     pub restart: Restart,
     pub ready_within_ms: u32,
+    /// It hangs when it ran for so long without coming back to its loop; 0: nobody looks.
+    pub heartbeat_ms: u32,
     /// 0 silent to 4 debug.
     pub log_level: u8,
     /// Names of its functions, in dev: see `symbols`.

@@ -13,6 +13,10 @@ pub const THREAD_STACKS: u64 = 0x4000_0000_0000;
 pub const STACK_TOP: u64 = 0x5000_0000_0000;
 /// The startup block, read-only.
 pub const STARTUP: u64 = 0x6000_0000_0000;
+/// Where a component that is watched counts that it came round its loop: see [`BEATS`].
+pub const VITALS: u64 = 0x6800_0000_0000;
+/// Offset in that page of a `u32` that only ever changes: `rt::health` does it.
+pub const BEATS: u64 = 0;
 /// The first thread's message buffer.
 pub const MESSAGE_BUFFER: u64 = 0x7000_0000_0000;
 

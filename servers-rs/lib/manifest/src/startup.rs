@@ -26,11 +26,20 @@ pub mod kept {
     pub const RING: &str = "kept-ring";
     pub const BELL: &str = "kept-bell";
     pub const VAULT: &str = "kept-vault";
+    /// Bytes of the vault for each component.
+    pub const VAULT_EACH_BYTES: u64 = 512;
+    /// Memory of the process server and the components: a page for each, in their order, mapped at `layout::VITALS`.
+    pub const VITALS: &str = "kept-vitals";
+    /// What runs in the component's pool.
+    pub const RUNNING: &str = "kept-running";
     /// All of these begin so.
     pub const PREFIX: &str = "kept-";
     /// Label of the process server's call to root: word 0 is a component, whose pool is destroyed and made anew; the
     /// reply carries the new one.
     pub const RENEW: u32 = 1;
+    /// Label of the other one: word 0 is a component, word 1 the length of its stack in bytes, the capabilities are to its
+    /// pool, thread and stack. The next process server finds them as [`RUNNING`].
+    pub const KEEP: u32 = 2;
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -40,6 +49,8 @@ pub struct Startup {
     pub heap_bytes: u64,
     /// Lines above this level are not sent.
     pub log_level: u8,
+    /// There is a page at `layout::VITALS`.
+    pub is_watched: bool,
     pub facts: Facts,
     pub grants: Vec<Grant>,
     /// For the process server only: what root prepared for the components. The first number is the component's
@@ -126,6 +137,13 @@ pub enum What {
     Power {
         power: u32,
     },
+    /// A program that runs: the pool that pays for it, its first thread, that one's stack.
+    Running {
+        pool: u32,
+        thread: u32,
+        stack: u32,
+        stack_bytes: u64,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -199,6 +217,7 @@ mod tests {
             arguments: vec!["--slot".into()],
             heap_bytes: 65536,
             log_level: 3,
+            is_watched: true,
             facts: Facts { version: "0.1.0".into(), slot: 1, verity_salt: vec![7; 32], ..Facts::default() },
             grants: vec![
                 Grant {

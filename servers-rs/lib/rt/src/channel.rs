@@ -45,6 +45,7 @@ pub fn serve(endpoint: Endpoint, mut handle: impl FnMut(Event) -> Option<Message
 pub fn serve_keeping(endpoint: Endpoint, mut handle: impl FnMut(Event) -> Option<Message>) -> Error {
     let mut next = endpoint.receive(FOREVER);
     loop {
+        crate::health::beat();
         let received = match next {
             Ok(received) => received,
             Err(error) => return error,

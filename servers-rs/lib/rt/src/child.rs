@@ -19,9 +19,25 @@ pub struct Child {
     table: Table,
     space: AddressSpace,
     thread: Thread,
+    stack: Memory,
+    stack_bytes: u64,
+}
+
+/// What is left to know of a child that runs: enough to look at it and to end it.
+#[derive(Clone, Copy, Debug)]
+pub struct Running {
+    pub pool: Pool,
+    pub thread: Thread,
     /// Its first thread's stack, for back-traces.
     pub stack: Memory,
     pub stack_bytes: u64,
+}
+
+impl Running {
+    /// Ends it and everything it made; the quota goes back to the parent.
+    pub fn destroy(self) {
+        end(self.pool);
+    }
 }
 
 /// How much a child may use.
@@ -97,6 +113,11 @@ impl Child {
         self.space.map(memory, offset_bytes, address, length_bytes, access)
     }
 
+    /// Gives it its page of the memory in which those that are watched count (`health::Vitals`).
+    pub fn map_vitals(&self, memory: Memory, offset_bytes: u64) -> Result<()> {
+        self.space.map(memory, offset_bytes, layout::VITALS, PAGE_BYTES, READ_WRITE)
+    }
+
     /// Takes pages away from the child; how many it were.
     pub fn unmap(&self, address: u64, length_bytes: u64) -> Result<u64> {
         // SAFETY: it is the child's space, not this program's.
@@ -138,7 +159,11 @@ impl Child {
         unsafe { self.thread.start(program.entry, layout::STACK_TOP, layout::STARTUP) }
     }
 
-    /// Ends it and everything it made; the quota goes back to the parent.
+    pub fn running(&self) -> Running {
+        Running { pool: self.pool, thread: self.thread, stack: self.stack, stack_bytes: self.stack_bytes }
+    }
+
+    /// As [`Running::destroy`].
     pub fn destroy(self) {
         end(self.pool);
     }

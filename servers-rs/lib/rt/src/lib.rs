@@ -10,6 +10,7 @@
 //! | [`child`] | another program: loaded, given its capabilities, started, destroyed (root and process only) |
 //! | [`guest`] | the state page of a guest that this program runs |
 //! | [`thread`], [`sync`] | a further thread in this program, and what the two share |
+//! | [`health`] | the sign of life that a component's own loop gives |
 //! | [`clock`] | time |
 //! | [`cpu`] | random numbers of the CPU |
 //! | [`provoke`], [`vector`] | faults on purpose and vector registers by hand, for test programs |
@@ -30,6 +31,7 @@ pub mod cpu;
 #[cfg(target_os = "none")]
 mod entry;
 pub mod guest;
+pub mod health;
 #[cfg(target_os = "none")]
 mod heap;
 pub mod hostile;

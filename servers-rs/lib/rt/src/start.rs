@@ -25,6 +25,7 @@ pub fn startup() -> &'static Startup {
         arguments: alloc::vec::Vec::new(),
         heap_bytes: 0,
         log_level: 4,
+        is_watched: false,
         facts: Facts {
             version: String::new(),
             slot: 0,
@@ -149,7 +150,12 @@ pub(crate) unsafe fn begin(address: u64) {
     // From the header, since decoding the block needs the heap already.
     make_heap(manifest::startup::heap_bytes(bytes).unwrap_or(0));
     match Startup::decode(bytes) {
-        Some(startup) => keep(startup),
+        Some(startup) => {
+            if startup.is_watched {
+                crate::health::begin();
+            }
+            keep(startup)
+        }
         None => sys::thread_exit(NO_STARTUP),
     }
 }

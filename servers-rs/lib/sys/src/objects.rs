@@ -345,6 +345,11 @@ impl Thread {
         // SAFETY: the caller's promise.
         unsafe { invoke_any(Op::ThreadWriteRegisters as u64, self.0, [0; 5]) }.map(drop)
     }
+    /// What it does (`abi::thread::doing`), and for how long it ran, in nanoseconds.
+    pub fn usage(self) -> Result<(u64, u64)> {
+        let [doing, ran_ns, ..] = invoke(Op::ThreadUsage, self.0, [0; 5])?;
+        Ok((doing, ran_ns))
+    }
     /// `None` unbinds.
     pub fn bind(self, notification: Option<Notification>) -> Result<()> {
         let handle = notification.map_or(0, |n| u64::from(n.0.0));

@@ -69,6 +69,7 @@ fn buffers(clients: &[manifest::startup::Client]) -> Vec<Client> {
 fn serve(endpoint: Endpoint, news: Notification, server: &mut Server<Nic, Identity>) {
     let mut known = 0;
     loop {
+        rt::health::beat();
         let now_ms = rt::clock::now_ns() / NS_PER_MS;
         let more = server.turn(now_ms);
         let count = server.stack.autoconf.addresses().count();

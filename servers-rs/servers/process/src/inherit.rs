@@ -9,6 +9,7 @@ use manifest::component::Program;
 use manifest::startup::kept;
 use manifest::{Manifest, What};
 use rt::channel::Channel;
+use rt::child::Running;
 use rt::memory::Shared;
 use rt::start::grant;
 use sys::{Capability, Endpoint, Error, Memory, Notification, Pool, Result, Rights};
@@ -81,12 +82,42 @@ pub fn runs(pool: Pool) -> bool {
     pool.usage().is_ok_and(|(_, used)| used > 1)
 }
 
+/// The memory in which components count, and its length in bytes.
+pub fn vitals() -> Result<(Memory, u64)> {
+    memory(kept::OF_PROCESS, kept::VITALS).ok_or(Error::BadHandle)
+}
+
+/// What a process server before this one started, if it has not ended.
+pub fn running(n: usize) -> Option<Running> {
+    match kept(n as u32, kept::RUNNING)? {
+        What::Running { pool, thread, stack, stack_bytes } => Some(Running {
+            pool: grant::typed(*pool),
+            thread: grant::typed(*thread),
+            stack: grant::typed(*stack),
+            stack_bytes: *stack_bytes,
+        }),
+        _ => None,
+    }
+}
+
+/// Has root note what was started, for a process server after this one.
+pub fn keep(n: usize, it: &Running) -> Result<()> {
+    let mut request = Message::new(kept::KEEP);
+    [n as u64, it.stack_bytes].iter().for_each(|word| request.put_word(*word));
+    [it.pool.handle(), it.thread.handle(), it.stack.handle()].iter().for_each(|cap| request.put_cap(*cap));
+    ask_guardian(&request).map(drop)
+}
+
+fn ask_guardian(request: &Message) -> Result<Message> {
+    let (guardian, _) = grant::call("guardian").ok_or(Error::BadHandle)?;
+    Channel(guardian).call(request).map_err(|_| Error::Gone)
+}
+
 /// Has root end whatever runs in a component's pool; returns the new one.
 pub fn renew(n: usize) -> Result<Pool> {
-    let (guardian, _) = grant::call("guardian").ok_or(Error::BadHandle)?;
     let mut request = Message::new(kept::RENEW);
     request.put_word(n as u64);
-    let answer = Channel(guardian).call(&request).map_err(|_| Error::Gone)?;
+    let answer = ask_guardian(&request)?;
     match answer.caps() {
         [pool] => Ok(Pool::of(*pool)),
         _ => Err(Error::from_u64(u64::from(answer.label)).unwrap_or(Error::BadState)),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Builds a component: pool, program, capabilities, startup block. What it gets is its manifest entry, and fresh each time.
 
-use crate::voice;
+use crate::{inherit, voice};
 use alloc::string::String;
 use alloc::vec::Vec;
 use manifest::bundle::Bundle;
@@ -9,8 +9,8 @@ use manifest::component::Component;
 use manifest::startup::{Bar, Buffer, Client, kept};
 use manifest::{Grant, Manifest, Startup, What, layout};
 use program::Program;
-use rt::child::{Child, Limits};
-use sys::{Capability, Endpoint, Error, Handle, Memory, Pool, Result, Rights};
+use rt::child::{Child, Limits, Running};
+use sys::{Capability, Endpoint, Error, Handle, Memory, PAGE_BYTES, Pool, Result, Rights};
 
 /// Badges of the process endpoint, with the component's client number: what it may say there.
 pub const CALLS: u32 = 0;
@@ -52,6 +52,8 @@ pub struct Board {
     pub endpoints: Vec<Option<Endpoint>>,
     pub edges: Vec<Edge>,
     pub ring: Option<voice::Ring>,
+    /// Where components count that they live, a page for each.
+    pub vitals: (Memory, u64),
 }
 
 pub fn limits(said: &Component) -> Limits {
@@ -72,7 +74,7 @@ fn number(client: Option<usize>) -> u32 {
 
 impl Board {
     /// Makes a component and starts it. After an error nothing is left of it.
-    pub fn launch(&self, n: usize, file: &[u8]) -> core::result::Result<Child, String> {
+    pub fn launch(&self, n: usize, file: &[u8]) -> core::result::Result<Running, String> {
         let said = self.manifest.components.get(n).ok_or("there is no such component")?;
         let program = Program::parse(file).map_err(|fault| alloc::format!("its program {fault}"))?;
         let limits = limits(said);
@@ -80,10 +82,12 @@ impl Board {
         let child = Child::new(pool, &limits).map_err(|e| alloc::format!("its pool of {} bytes: {e:?}", said.memory_bytes))?;
         let started = child.load(&program, file).and_then(|()| {
             let startup = self.startup(n, said, &child)?;
+            child.map_vitals(self.vitals.0, n as u64 * PAGE_BYTES)?;
+            inherit::keep(n, &child.running())?;
             child.start(&program, &startup, *self.faults.get(n).ok_or(Error::BadState)?, &limits)
         });
         match started {
-            Ok(()) => Ok(child),
+            Ok(()) => Ok(child.running()),
             Err(error) => {
                 child.destroy();
                 Err(alloc::format!("{error:?}"))
@@ -139,6 +143,7 @@ impl Board {
             arguments: said.arguments.clone(),
             heap_bytes: said.heap_bytes,
             log_level: said.log_level,
+            is_watched: true,
             facts: rt::start::facts().clone(),
             grants,
             held: Vec::new(),

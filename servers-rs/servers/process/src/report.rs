@@ -6,7 +6,7 @@ use abi::fault::Cause;
 use alloc::string::String;
 use core::fmt::Write;
 use manifest::{layout, symbols};
-use rt::child::Child;
+use rt::child::Running;
 use rt::memory::Shared;
 use sys::Rights;
 
@@ -32,8 +32,26 @@ pub enum Death {
     Silent {
         ms: u32,
     },
+    /// It ran for so long without coming back to its loop.
+    Hung {
+        ms: u32,
+    },
     /// Someone who may asked for it.
     Ended,
+}
+
+impl Death {
+    /// As the status interface tells it.
+    pub fn cause(&self) -> (api_supervisor::Cause, u64) {
+        use api_supervisor::Cause;
+        match *self {
+            Death::Fault([vector, ..]) => (Cause::Fault, vector),
+            Death::Exit(code) => (Cause::Exit, code),
+            Death::Silent { ms } => (Cause::NotReady, u64::from(ms)),
+            Death::Hung { ms } => (Cause::Hangs, u64::from(ms)),
+            Death::Ended => (Cause::Ended, 0),
+        }
+    }
 }
 
 /// A dead component.
@@ -43,7 +61,7 @@ pub struct Victim<'a> {
     pub death: &'a Death,
     /// Deaths in the current window, this one included.
     pub deaths: u32,
-    pub child: Option<&'a Child>,
+    pub child: Option<&'a Running>,
     /// Its symbol table, empty in production.
     pub names: &'a [u8],
 }
@@ -114,6 +132,7 @@ fn machine_line(it: &Victim<'_>, line: &mut String) {
     let _ = match it.death {
         Death::Exit(code) => write!(line, "\"cause\":\"exit\",\"code\":{code}"),
         Death::Ended => write!(line, "\"cause\":\"ended by request\""),
+        Death::Hung { ms } => write!(line, "\"cause\":\"hangs\",\"after_ms\":{ms}"),
         Death::Silent { ms } => write!(line, "\"cause\":\"not ready\",\"after_ms\":{ms}"),
         Death::Fault([cause, address, error, rip, ..]) => {
             let cause = u8::try_from(*cause).ok().and_then(Cause::from_vector).map_or("unknown", Cause::name);

@@ -7,7 +7,7 @@
 //! ```
 //! 1 its turn came and its program is in the verity root (else straight to Starting), 2 the program was read, 3 a service
 //! said that it is ready, 4 it died, 5 the delay passed, 6 its device is not in this machine, or there is no verity root to read it from, 7 a oneshot ended with 0,
-//! 8 it died too often.
+//! 8 it died too often. Who may ask for it stops what runs (Stopped), and starts what stopped or is done (Waiting).
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
@@ -19,12 +19,13 @@ pub enum State {
     Done,
     GivenUp,
     Absent,
+    Stopped,
 }
 
 impl State {
     /// The start order goes on past it.
     pub fn is_settled(self) -> bool {
-        matches!(self, State::Up | State::Done | State::GivenUp | State::Absent)
+        matches!(self, State::Up | State::Done | State::GivenUp | State::Absent | State::Stopped)
     }
     /// When something must happen by itself.
     pub fn deadline_ns(self) -> Option<u64> {

@@ -5,17 +5,19 @@ use crate::launch::{Board, CALLS, FAULTS, POWERS, SUPERVISES};
 use crate::policy::{Policy, Verdict};
 use crate::report::{self, Death, Victim};
 use crate::state::{State, next_to_start, outcome};
-use crate::vault::{Vault, resume};
+use crate::vault::{History, Vault, resume};
 use crate::{fetch, inherit, voice};
 use abi::fault::label;
 use alloc::string::String;
 use alloc::vec::Vec;
 use api_process::{Error, Serve};
+use api_supervisor::Cause;
 use ipc::{Badge, Message};
 use manifest::bundle::Bundle;
 use manifest::component::{Kind, Program, Then};
 use manifest::{Manifest, What, layout};
-use rt::child::Child;
+use rt::child::Running;
+use rt::health::{LOOKS, Pulse, Vitals};
 use rt::start::grant;
 use sys::{Capability, FOREVER, Pool, Power, Received, Reply, Rights, Thread, start};
 
@@ -23,10 +25,10 @@ const NS_PER_MS: u64 = 1_000_000;
 
 pub struct Record {
     pub state: State,
-    pub child: Option<Child>,
+    pub child: Option<Running>,
+    pulse: Pulse,
     policy: Policy,
-    /// Since this program started.
-    pub deaths: u32,
+    pub history: History,
 }
 
 pub struct Supervisor {
@@ -36,7 +38,10 @@ pub struct Supervisor {
     waiting: Vec<Reply>,
     outcome: Option<bool>,
     line: String,
-    vault: Vault,
+    pub vault: Vault,
+    vitals: Vitals,
+    /// When the heartbeats are looked at next.
+    look_ns: u64,
 }
 
 impl Supervisor {
@@ -57,13 +62,17 @@ impl Supervisor {
             endpoints: inherit::endpoints(count),
             edges: inherit::edges(manifest),
             ring,
+            vitals: inherit::vitals()?,
         };
+        let vitals = Vitals::map(board.vitals.0, board.vitals.1)?;
         let vault = Vault::new(inherit::vault());
         let record = |(n, c): (usize, &manifest::Component)| {
             let until_ns = until(c);
             let runs = board.pools.get(n).is_some_and(|&pool| inherit::runs(pool));
             let state = if vault.is_inherited() { resume(vault.known(n), runs, until_ns) } else { State::Waiting };
-            Record { state, child: None, policy: Policy::new(c.restart), deaths: 0 }
+            let child = inherit::running(n).filter(|_| matches!(state, State::Up | State::Starting { .. }));
+            let history = if vault.is_inherited() { vault.history(n) } else { History::NONE };
+            Record { state, child, pulse: Pulse::default(), policy: Policy::new(c.restart, history.window), history }
         };
         let records: Vec<Record> = manifest.components.iter().enumerate().map(record).collect();
         if vault.is_inherited() {
@@ -78,6 +87,8 @@ impl Supervisor {
             records,
             waiting: Vec::with_capacity(count),
             line: String::with_capacity(report::LINE_BYTES),
+            vitals,
+            look_ns: 0,
         };
         supervisor.begin_fetching()?;
         Ok(supervisor)
@@ -101,9 +112,11 @@ impl Supervisor {
     /// Never returns while its endpoint is there.
     pub fn run(&mut self) {
         loop {
+            rt::health::beat();
             self.start_what_is_due();
             self.announce();
-            let timeout = match self.records.iter().filter_map(|r| r.state.deadline_ns()).min() {
+            let look = self.look_for_hangs();
+            let timeout = match self.records.iter().filter_map(|r| r.state.deadline_ns()).chain(look).min() {
                 Some(deadline) => deadline.saturating_sub(rt::clock::now_ns()).max(1),
                 None => FOREVER,
             };
@@ -131,6 +144,29 @@ impl Supervisor {
         while let Some(n) = next_to_start(self.records.iter().map(|r| r.state)) {
             self.start(n);
         }
+    }
+
+    /// Ends those that hang; says when to look again, if anybody is watched.
+    fn look_for_hangs(&mut self) -> Option<u64> {
+        let components = &self.board.manifest.components;
+        let up = |n: &usize| self.records[*n].state == State::Up && components[*n].heartbeat_ms > 0;
+        let shortest_ms = (0..components.len()).filter(up).map(|n| components[n].heartbeat_ms).min()?;
+        let now_ns = rt::clock::now_ns();
+        if now_ns < self.look_ns {
+            return Some(self.look_ns);
+        }
+        for (n, said) in components.iter().enumerate() {
+            let beats = self.vitals.beats(n);
+            let record = &mut self.records[n];
+            let Some(child) = record.child.as_ref().filter(|_| record.state == State::Up && said.heartbeat_ms > 0) else {
+                continue;
+            };
+            if record.pulse.is_lost(beats, child.thread, u64::from(said.heartbeat_ms) * NS_PER_MS) {
+                self.dead(n, Death::Hung { ms: said.heartbeat_ms });
+            }
+        }
+        self.look_ns = now_ns + u64::from(shortest_ms) * NS_PER_MS / LOOKS;
+        Some(self.look_ns)
     }
 
     fn start(&mut self, n: usize) {
@@ -167,7 +203,7 @@ impl Supervisor {
     fn launch(&mut self, n: usize, file: &[u8], until_ns: u64) {
         match self.board.launch(n, file) {
             Ok(child) => {
-                self.records[n].child = Some(child);
+                (self.records[n].child, self.records[n].pulse) = (Some(child), Pulse::default());
                 self.set(n, State::Starting { until_ns });
             }
             Err(problem) => self.failed(n, &problem),
@@ -250,7 +286,7 @@ impl Supervisor {
     /// It cannot be started: counts as a death, so that the limit and the delay hold.
     fn failed(&mut self, n: usize, problem: &str) {
         rt::error!("{}: not started: {problem}", self.board.manifest.components[n].name);
-        self.bury(n);
+        self.bury(n, Cause::NotStarted, 0);
     }
 
     pub fn dead(&mut self, n: usize, death: Death) {
@@ -259,11 +295,17 @@ impl Supervisor {
         let record = &self.records[n];
         let (deaths, child) = (record.policy.deaths() + 1, record.child.as_ref());
         let victim = Victim { name: &said.name, death: &death, deaths, child, names };
-        report::tell(&victim, &mut self.line, |line| voice::line(&[line]));
-        self.bury(n);
+        let vault = &self.vault;
+        report::tell(&victim, &mut self.line, |line| {
+            voice::line(&[line]);
+            // The last line is the one for machines.
+            vault.keep_words(n, line);
+        });
+        let (cause, code) = death.cause();
+        self.bury(n, cause, code);
     }
 
-    fn set(&mut self, n: usize, state: State) {
+    pub fn set(&mut self, n: usize, state: State) {
         self.records[n].state = state;
         self.vault.keep(n, state);
     }
@@ -281,11 +323,15 @@ impl Supervisor {
         }
     }
 
-    fn bury(&mut self, n: usize) {
+    fn bury(&mut self, n: usize, cause: Cause, code: u64) {
         self.destroy(n);
-        self.records[n].deaths = self.records[n].deaths.saturating_add(1);
+        let record = &mut self.records[n];
+        let verdict = record.policy.died(rt::clock::now_ns());
+        let deaths = record.history.deaths.saturating_add(1);
+        record.history = History { deaths, cause, code, window: record.policy.window() };
+        self.vault.keep_history(n, &record.history);
         let name = &self.board.manifest.components[n].name;
-        match self.records[n].policy.died(rt::clock::now_ns()) {
+        match verdict {
             Verdict::At(at_ns) => self.set(n, State::Delayed { at_ns }),
             Verdict::GiveUp(then) => {
                 self.set(n, State::GivenUp);

@@ -2,18 +2,46 @@
 //! What a process server leaves to its successor: what each component was doing. The memory is root's.
 //!
 //! The successor believes a word only if it is one of the known ones and fits what the kernel says of the
-//! component's pool; everything else is started afresh. Layout: magic, whether the start was announced, then from
-//! [`FIRST`] on a word per component.
+//! component's pool; everything else is started afresh. Layout, in words of 32 bits: magic, whether the start was announced,
+//! then from [`FIRST`] on [`EACH`] bytes per component: [`STATE`] and what follows it, and at [`WORDS`] the line that its
+//! last death was told with.
 
 use crate::state::State;
+use api_supervisor::Cause;
 use core::sync::atomic::{AtomicU32, Ordering};
+use ipc::Text;
+use manifest::startup::kept::VAULT_EACH_BYTES;
 use rt::memory::Shared;
 
-const MAGIC: u32 = u32::from_le_bytes(*b"FRv1");
+const MAGIC: u32 = u32::from_le_bytes(*b"FRv2");
 const FIRST: usize = 64;
+const EACH: usize = VAULT_EACH_BYTES as usize;
+/// Offsets in a component's part; numbers of 64 bits have their low half first.
+const STATE: usize = 0;
+const DEATHS: usize = 4;
+const CAUSE: usize = 8;
+const WINDOW_DEATHS: usize = 12;
+const CODE: usize = 16;
+const WINDOW_BEGAN: usize = 24;
+const WORDS_LENGTH: usize = 32;
+const WORDS: usize = 64;
 const ANNOUNCED: usize = 4;
 
 pub struct Vault(Option<Shared>);
+
+/// The deaths of a component.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct History {
+    pub deaths: u32,
+    pub cause: Cause,
+    pub code: u64,
+    /// `Policy::window`.
+    pub window: (u64, u32),
+}
+
+impl History {
+    pub const NONE: History = History { deaths: 0, cause: Cause::None, code: 0, window: (0, 0) };
+}
 
 /// What the predecessor knew of a component.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +53,7 @@ pub enum Known {
     Done,
     GivenUp,
     Absent,
+    Stopped,
 }
 
 impl Vault {
@@ -58,17 +87,58 @@ impl Vault {
         }
     }
     pub fn keep(&self, n: usize, state: State) {
-        if let Some(word) = self.word(FIRST + 4 * n) {
-            word.store(number(state), Ordering::Relaxed);
+        self.put(n, STATE, number(state));
+    }
+    fn put(&self, n: usize, offset: usize, value: u32) {
+        if let Some(word) = self.word(FIRST + EACH * n + offset) {
+            word.store(value, Ordering::Relaxed);
         }
     }
+    fn get(&self, n: usize, offset: usize) -> u32 {
+        self.word(FIRST + EACH * n + offset).map_or(0, |w| w.load(Ordering::Relaxed))
+    }
+    fn get_long(&self, n: usize, offset: usize) -> u64 {
+        u64::from(self.get(n, offset)) | u64::from(self.get(n, offset + 4)) << 32
+    }
+    fn put_long(&self, n: usize, offset: usize, value: u64) {
+        self.put(n, offset, value as u32);
+        self.put(n, offset + 4, (value >> 32) as u32);
+    }
+    pub fn keep_history(&self, n: usize, history: &History) {
+        self.put(n, DEATHS, history.deaths);
+        self.put(n, CAUSE, history.cause as u32);
+        self.put_long(n, CODE, history.code);
+        self.put_long(n, WINDOW_BEGAN, history.window.0);
+        self.put(n, WINDOW_DEATHS, history.window.1);
+    }
+    /// Numbers to tell, and to count on: whatever stands there does no harm.
+    pub fn history(&self, n: usize) -> History {
+        let cause = u8::try_from(self.get(n, CAUSE)).ok().and_then(Cause::from_u8).unwrap_or(Cause::None);
+        let window = (self.get_long(n, WINDOW_BEGAN), self.get(n, WINDOW_DEATHS));
+        History { deaths: self.get(n, DEATHS), cause, code: self.get_long(n, CODE), window }
+    }
+    /// Keeps what was said of a death, cut to what a `Text` holds.
+    pub fn keep_words(&self, n: usize, words: &str) {
+        let words = Text::clipped(words);
+        let bytes = words.as_str().as_bytes();
+        let written = self.0.as_ref().and_then(|memory| memory.write(FIRST + EACH * n + WORDS, bytes));
+        self.put(n, WORDS_LENGTH, written.map_or(0, |()| bytes.len() as u32));
+    }
+    pub fn words(&self, n: usize) -> Text {
+        let mut bytes = [0; Text::MAX_BYTES];
+        let length = (self.get(n, WORDS_LENGTH) as usize).min(bytes.len());
+        let room = bytes.get_mut(..length).unwrap_or(&mut []);
+        let read = self.0.as_ref().and_then(|memory| memory.read(FIRST + EACH * n + WORDS, room));
+        Text::clipped(read.and_then(|()| core::str::from_utf8(room).ok()).unwrap_or(""))
+    }
     pub fn known(&self, n: usize) -> Known {
-        match self.word(FIRST + 4 * n).map_or(0, |w| w.load(Ordering::Relaxed)) {
+        match self.get(n, STATE) {
             2 => Known::Starting,
             3 => Known::Up,
             4 => Known::Done,
             5 => Known::GivenUp,
             6 => Known::Absent,
+            7 => Known::Stopped,
             _ => Known::Nothing,
         }
     }
@@ -82,6 +152,7 @@ fn number(state: State) -> u32 {
         State::Done => 4,
         State::GivenUp => 5,
         State::Absent => 6,
+        State::Stopped => 7,
     }
 }
 
@@ -94,6 +165,7 @@ pub fn resume(known: Known, runs: bool, until_ns: u64) -> State {
         (Known::Done, _) => State::Done,
         (Known::GivenUp, _) => State::GivenUp,
         (Known::Absent, false) => State::Absent,
+        (Known::Stopped, _) => State::Stopped,
         _ => State::Waiting,
     }
 }
@@ -119,5 +191,8 @@ mod tests {
         vault.keep(0, State::Up);
         assert!(!vault.is_inherited());
         assert_eq!((vault.known(0), vault.outcome()), (Known::Nothing, None));
+        vault.keep_history(0, &History { deaths: 7, ..History::NONE });
+        vault.keep_words(0, "SERVER-FAULT {}");
+        assert_eq!((vault.history(0), vault.words(0).as_str()), (History::NONE, ""));
     }
 }

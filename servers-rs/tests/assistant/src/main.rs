@@ -55,6 +55,27 @@ impl Serve for Assistant {
     fn panic(&mut self, _: Badge) -> Result<(), Error> {
         panic!("because a test asked for it")
     }
+    fn hang(&mut self, _: Badge, kind: u32) -> Result<(), Error> {
+        let nobody = Pool(sys::start::POOL).create_notification().map_err(|_| Error::Unknown)?;
+        loop {
+            match kind {
+                0 => core::hint::spin_loop(),
+                1 => {
+                    (0..10_000_000).for_each(|_| core::hint::spin_loop());
+                    let _ = nobody.wait(100_000);
+                }
+                2 => sys::yield_now(),
+                _ => return Err(Error::Unknown),
+            }
+        }
+    }
+    fn toil(&mut self, _: Badge, ms: u32) -> Result<(), Error> {
+        let until = clock::now_ns() + u64::from(ms) * 1_000_000;
+        while clock::now_ns() < until {
+            rt::health::beat();
+        }
+        Ok(())
+    }
     fn lend(&mut self, _: Badge, mark: u64) -> Result<Cap, Error> {
         let mut page = Private::new(Pool(sys::start::POOL), sys::PAGE_BYTES).map_err(|_| Error::Unknown)?;
         page.as_mut_slice().iter_mut().zip(mark.to_le_bytes()).for_each(|(to, from)| *to = from);

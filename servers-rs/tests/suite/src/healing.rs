@@ -5,7 +5,7 @@ use crate::report::{Found, Test, equal, must, that};
 use alloc::string::String;
 use alloc::vec::Vec;
 use api_file::{Error, FileKind};
-use api_supervisor::{Condition, Status};
+use api_supervisor::{Cause, Condition, Status};
 use ipc::Text;
 use rt::channel::Channel;
 use rt::clock::now_ns;
@@ -23,6 +23,9 @@ pub const TESTS: &[Test] = &[
     Test { promise: "a log server that dies is restarted within a second and lines go on", run: log },
     Test { promise: "a driver that dies under the storage server ten times loses no read", run: ten_times },
     Test { promise: "who is no component cannot be ended", run: unknown },
+    Test { promise: "a server that hangs is ended, its caller told, and the next one serves", run: hangs },
+    Test { promise: "a server that waits or works for longer than its heartbeat is left alone", run: not_hangs },
+    Test { promise: "a server that is stopped keeps its callers waiting until it is started again", run: stopped },
     Test { promise: "when the process server dies the others run on, and the new one looks after them", run: process },
 ];
 
@@ -141,11 +144,56 @@ fn unknown() -> Found {
     equal(supervisor()?.end(Text::clipped("nobody")), Err(api_supervisor::Error::Unknown))?;
     equal(supervisor()?.status(999).err(), Some(api_supervisor::Error::Unknown))
 }
+fn assistant() -> Result<api_assistant::Client<Channel>, String> {
+    let (endpoint, _) = must("the manifest", grant::call(api_assistant::NAME).ok_or("assistant is not granted"))?;
+    Ok(api_assistant::Client(Channel(endpoint)))
+}
+fn hangs() -> Found {
+    let mut it = assistant()?;
+    for kind in 0..3 {
+        let (before, born) = (status("assistant")?, must("calling", it.born())?);
+        equal(it.hang(kind), Err(api_assistant::Error::Restarted))?;
+        that(must("calling the new one", it.born())? > born, "it is the old one")?;
+        let after = status("assistant")?;
+        equal((after.deaths, after.cause, after.code), (before.deaths + 1, Cause::Hangs, 250))?;
+    }
+    that(last_words("assistant")?.contains("\"cause\":\"hangs\",\"after_ms\":250"), "its last words say nothing of it")
+}
+fn not_hangs() -> Found {
+    let mut it = assistant()?;
+    let (before, born) = (status("assistant")?.deaths, must("calling", it.born())?);
+    equal(it.late(600), Ok(()))?;
+    equal(it.toil(600), Ok(()))?;
+    equal(it.born(), Ok(born))?;
+    equal(status("assistant")?.deaths, before)
+}
+fn stopped() -> Found {
+    let name = || Text::clipped("virtio-blk");
+    let deaths = status("virtio-blk")?.deaths;
+    equal(supervisor()?.start(name()), Err(api_supervisor::Error::NotStopped))?;
+    must("stopping it", supervisor()?.stop(name()))?;
+    equal(status("virtio-blk")?.condition, Condition::Stopped)?;
+    equal(supervisor()?.stop(name()), Err(api_supervisor::Error::NotRunning))?;
+    equal(supervisor()?.start(Text::clipped("nobody")), Err(api_supervisor::Error::Unknown))?;
+    must("starting it", supervisor()?.start(name()))?;
+    must("reading", Reader::new()?.read(PATH))?;
+    comes_back("virtio-blk")?;
+    equal(status("virtio-blk")?.deaths, deaths)
+}
+fn last_words(name: &str) -> Result<String, String> {
+    let mut supervisor = supervisor()?;
+    for n in 0..must("counting", supervisor.count())? {
+        if must("asking", supervisor.status(n))?.name.as_str() == name {
+            return Ok(must("asking", supervisor.last_words(n))?.as_str().into());
+        }
+    }
+    Ok(String::new())
+}
 fn process() -> Found {
     let mut files = Reader::new()?;
     let before = must("reading", files.read(PATH))?;
-    let (endpoint, _) = must("the manifest", grant::call(api_assistant::NAME).ok_or("assistant is not granted"))?;
-    let mut assistant = api_assistant::Client(Channel(endpoint));
+    let mut assistant = assistant()?;
+    let before_it = (status("assistant")?, last_words("assistant")?);
     let born = must("calling", assistant.born())?;
     let (file, _) = must("opening", files.files.open(Text::clipped(PATH)))?;
     equal(supervisor()?.end(Text::clipped("process")), Err(api_supervisor::Error::Restarted))?;
@@ -155,11 +203,21 @@ fn process() -> Found {
         equal(status(name)?.condition, Condition::Up)?;
     }
     equal(assistant.born(), Ok(born))?;
+    // It knows of deaths that it has not seen.
+    let (known, words) = (status("assistant")?, last_words("assistant")?);
+    equal((known.deaths, known.cause, known.code), (before_it.0.deaths, before_it.0.cause, before_it.0.code))?;
+    equal(words, before_it.1)?;
+    that(known.used_frames > 0, "it does not see what runs")?;
     // What the old one started, the new one ends, hears of, and starts again.
     end("virtio-blk")?;
     equal(must("reading", files.read(PATH))? == before, true)?;
     equal(assistant.fault(0), Err(api_assistant::Error::Restarted))?;
     that(must("calling the new one", assistant.born())? > born, "it is the old one")?;
     comes_back("virtio-blk")?;
-    equal(status("assistant")?.deaths, 1)
+    let after = status("assistant")?;
+    equal((after.deaths, after.cause), (known.deaths + 1, Cause::Fault))?;
+    // A back-trace needs the stack of one that another process server started; a hang, its thread.
+    that(last_words("assistant")?.contains("\"symbol\""), "its last words do not say where it was")?;
+    equal(assistant.hang(0), Err(api_assistant::Error::Restarted))?;
+    equal(status("assistant")?.cause, Cause::Hangs)
 }

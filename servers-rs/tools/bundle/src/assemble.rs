@@ -148,6 +148,7 @@ fn component(said: &Said, placed: &Placed, at: &dyn Fn(Piece) -> manifest::compo
             then: said.restart.then,
         },
         ready_within_ms: said.health.ready_within_ms,
+        heartbeat_ms: said.health.heartbeat_ms,
         log_level: said.log_level.number(),
         symbols: placed.symbols.map(at),
     }

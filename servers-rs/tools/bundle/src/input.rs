@@ -114,6 +114,9 @@ pub struct Restart {
 #[serde(deny_unknown_fields)]
 pub struct Health {
     pub ready_within_ms: u32,
+    /// 0: nobody looks.
+    #[serde(default)]
+    pub heartbeat_ms: u32,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

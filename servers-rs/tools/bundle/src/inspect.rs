@@ -53,7 +53,7 @@ fn component(bundle: &Bundle<'_>, c: &Component) -> Value {
     json!({
         "name": c.name, "kind": format!("{:?}", c.kind).to_lowercase(), "program": program,
         "memory": c.memory_bytes, "stack": c.stack_bytes, "heap": c.heap_bytes, "table_slots": c.table_slots, "priority": c.priority,
-        "budget_us": c.budget_us, "period_us": c.period_us, "log_level": c.log_level, "ready_within_ms": c.ready_within_ms, "restart": c.restart,
+        "budget_us": c.budget_us, "period_us": c.period_us, "log_level": c.log_level, "ready_within_ms": c.ready_within_ms, "heartbeat_ms": c.heartbeat_ms, "restart": c.restart,
         "devices": c.devices.iter().map(|d| json!({ "vendor": d.vendor, "devices": d.devices })).collect::<Vec<Value>>(),
         "io_ports": c.io_ports.iter().map(|p| json!([p.first, p.last])).collect::<Vec<Value>>(),
         "interrupts": c.interrupts, "dma": c.dma_bytes, "serves": c.serves,

@@ -43,7 +43,7 @@ pub fn weight(op: Op) -> u64 {
         Op::ThreadStart | Op::ThreadStop => 3,
         Op::ThreadResume => 5,
         Op::ThreadBind => 2,
-        Op::ThreadReadRegisters | Op::ThreadWriteRegisters => 1,
+        Op::ThreadReadRegisters | Op::ThreadWriteRegisters | Op::ThreadUsage => 1,
         Op::ThreadExit | Op::ThreadFsBase => 1,
         Op::InterruptGsi | Op::InterruptMsi => 1,
         Op::InterruptBind | Op::InterruptAcknowledge => 1,
@@ -289,6 +289,7 @@ impl Model {
                 self.thread_resume(a, h);
             }
             Op::ThreadReadRegisters | Op::ThreadWriteRegisters => self.registers(a, op),
+            Op::ThreadUsage => self.thread_usage(a),
             Op::ThreadBind => {
                 let h = self.pick(table, Kind::Thread);
                 let n = if self.random.below(4) == 0 { 0 } else { self.pick(table, Kind::Notification) };

@@ -437,6 +437,18 @@ impl Model {
 }
 
 impl Model {
+    /// What a thread does: compared where it does not depend on who runs.
+    pub fn thread_usage(&mut self, a: Actor) {
+        let h = self.pick(a.table, Kind::Thread);
+        let checked = self.w.need(a.table, h, Kind::Thread, Rights::READ);
+        let stopped = checked.is_ok_and(|id| self.w.thread(self.w.cap(id).object).state == State::Stopped);
+        let answer = self.ask(a, Op::ThreadUsage, h, [0; 5]);
+        if self.judge(&answer, checked.err().unwrap_or(0), 0) {
+            assert_eq!(answer.values[0] == abi::thread::doing::STOPPED, stopped, "what a thread does");
+        }
+        self.settle();
+    }
+
     /// Registers of a stopped thread. Writing them is only tried where it is refused: the model knows no programs.
     pub fn registers(&mut self, a: Actor, op: Op) {
         let right = if op == Op::ThreadReadRegisters { Rights::READ } else { Rights::WRITE };

@@ -26,6 +26,7 @@ fn component(name: &str, program: Program) -> Component {
         calls: vec![Call { interface: "log".into(), buffer_bytes: 0 }],
         restart: Restart { delay_ms: 10, max_delay_ms: 1000, limit: 5, window_ms: 10_000, then: Then::Degrade },
         ready_within_ms: 5000,
+        heartbeat_ms: 250,
         log_level: 3,
         symbols: None,
     }
