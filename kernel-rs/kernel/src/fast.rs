@@ -18,13 +18,15 @@ use abi::fault::label;
 use abi::message::{MAX_WORDS, REGISTER_WORDS, Tag};
 use abi::op::Op;
 use abi::right::{Kind, Rights};
-use machine::memory::{Frame, Key, Mine, PageTable, Reader, Ref, RunKey, Running, UserWords};
+use machine::memory::{Key, Mine, PageTable, Reader, Ref, RunKey, Running, UserWords};
 use machine::registers::Registers;
 use machine::{Core, DEVICE_NOT_AVAILABLE, Local, MAX_CPUS, Maker, Outcome};
 
 /// Reply rights made on a CPU have its number in their low bits, those made with all locks held `FIRST_REPLY`.
 pub const REPLY_STEP: u64 = 2 * MAX_CPUS as u64;
 pub const FIRST_REPLY: u64 = MAX_CPUS as u64;
+/// In the number of a right that answers a fault, not a call.
+pub const FAULT_REPLY: u64 = 1 << 63;
 
 /// What a CPU has in local mode.
 pub struct Own {
@@ -90,13 +92,13 @@ impl Core for Kernel {
     }
 
     #[inline(always)]
-    fn fault<'a>(own: &mut Own, local: &'a Local, registers: &Registers, fault: (u8, u64, u64)) -> Outcome<'a> {
-        let (vector, error, address) = fault;
-        let fault = Fault { vector, error, address };
-        let done = own.fault(local, registers, fault);
-        let outcome = own.end(local, done, |own, _, _| own.fault(local, registers, fault));
+    fn fault<'a>(own: &mut Own, local: &'a Local, address: u64) -> Outcome<'a> {
         #[cfg(feature = "debug")]
-        let outcome = crate::trace::local_fault(own, local, (vector, error, address), outcome);
+        let fault = own.threads.running(local).map(|running| Fault::of(&own.threads.see(running).registers, address));
+        let done = own.fault(local, address);
+        let outcome = own.end(local, done, |own, _, _| own.fault(local, address));
+        #[cfg(feature = "debug")]
+        let outcome = crate::trace::local_fault(own, local, fault, outcome);
         outcome
     }
 }
@@ -171,6 +173,8 @@ impl Own {
             let t = self.threads.get_mut(local, stale)?;
             let (table, space) = (self.tables.shortcut(local, t.table?)?, self.spaces.shortcut(local, t.space?)?);
             (t.to_table, t.to_space) = (table, space);
+            let buffer = self.memories.get(local, t.buffer?).filter(|m| m.pages > 0).map(|_| t.buffer_frame);
+            t.to_buffer = self.words.shortcut(local, buffer.unwrap_or_default());
             let running = self.threads.running(local)?;
             let Registers { rdi: handle, rsi: argument, .. } = self.threads.see(running).registers;
             if let Some(outcome) = again(self, handle, argument) {
@@ -178,26 +182,6 @@ impl Own {
             }
         }
         None
-    }
-
-    #[inline(always)]
-    fn buffer(memories: &Reader<Memory>, local: &Local, t: &Thread) -> Option<Frame> {
-        memories.get(local, t.buffer?).filter(|m| m.pages > 0).map(|_| t.buffer_frame)
-    }
-
-    /// Copies the words beyond the fourth from one buffer to the other; `None` if one is missing.
-    #[inline(always)]
-    fn copy_words(
-        memories: &Reader<Memory>,
-        words: &UserWords,
-        local: &Local,
-        count: u32,
-        from: &Thread,
-        to: &Thread,
-    ) -> Option<()> {
-        let (from, to) = (Self::buffer(memories, local, from)?, Self::buffer(memories, local, to)?);
-        words.copy(local, from, to, REGISTER_WORDS, count as usize);
-        Some(())
     }
 
     #[inline(always)]
@@ -219,7 +203,7 @@ impl Own {
         let table = Self::page_table(&mut self.stale, local, server, &s)?;
         let caller = running.name();
         if WORDS && tag as u32 > REGISTER_WORDS as u32 {
-            Self::copy_words(&self.memories, &self.words, local, tag as u32, c, &s)?;
+            c.to_buffer.get(local)?.copy_to(s.to_buffer.get(local)?, REGISTER_WORDS, tag as u32 as usize);
         }
         // All is well.
         self.last_reply += REPLY_STEP;
@@ -248,11 +232,14 @@ impl Own {
         if tag as u32 > if WORDS { MAX_WORDS } else { REGISTER_WORDS } as u32 {
             return None;
         }
+        let right = self.threads.see(self.threads.running(local)?).reply?;
+        if !FAULT && right.number & FAULT_REPLY != 0 {
+            return if QUEUED { None } else { self.reply_fault(local) };
+        }
         let (running, slot) = self.slot(local, handle, Kind::Endpoint, Rights::READ)?;
         let endpoint = Ref::from_raw(slot.object)?;
         let cpu = self.cpu.get_mut(local);
         let server = running.name();
-        let right = self.threads.see(running).reply?;
         let e = self.endpoints.get_mut(local, endpoint)?;
         // At home here, so no sender waits.
         if self.threads.see(running).serves != endpoint.id() {
@@ -267,12 +254,8 @@ impl Own {
         if !matches!(c.state, State::Replying(_)) || c.reply_number != right.number {
             return None;
         }
-        match (FAULT, c.outgoing == Outgoing::Call) {
-            (false, true) => {}
-            (false, false) if !QUEUED => return self.reply_fault(local).then_some(Outcome::Resume),
-            (false, false) => return None,
-            (true, _) if matches!(c.outgoing, Outgoing::Fault(_)) && Tag(tag).label() == 0 => {}
-            (true, _) => return None,
+        if FAULT && Tag(tag).label() != 0 {
+            return None;
         }
         let same_payer = s.payer == Some(c.payer.unwrap_or(right.caller));
         if cpu.top >= c.effective_priority() as i16 || !same_payer {
@@ -285,7 +268,7 @@ impl Own {
         }
         let table = Self::page_table(&mut self.stale, local, right.caller, &c)?;
         if WORDS && !FAULT && tag as u32 > REGISTER_WORDS as u32 {
-            Self::copy_words(&self.memories, &self.words, local, tag as u32, s, &c)?;
+            s.to_buffer.get(local)?.copy_to(c.to_buffer.get(local)?, REGISTER_WORDS, tag as u32 as usize);
         }
         // All is well.
         (s.state, s.reply, s.payer, s.lent) = (State::Receiving(endpoint), None, None, 0);
@@ -299,15 +282,14 @@ impl Own {
 
     #[cold]
     #[inline(never)]
-    fn reply_fault(&mut self, local: &Local) -> bool {
-        let Some(running) = self.threads.running(local) else { return false };
-        let Registers { rdi: handle, rsi: tag, .. } = self.threads.see(running).registers;
-        self.reply_receive::<true, false, true>(local, handle, tag).is_some()
+    fn reply_fault<'a>(&mut self, local: &'a Local) -> Option<Outcome<'a>> {
+        let Registers { rdi: handle, rsi: tag, .. } = self.threads.see(self.threads.running(local)?).registers;
+        self.reply_receive::<true, false, true>(local, handle, tag).map(|_| Outcome::Resume)
     }
 
-    /// The running thread faulted with these registers, and its handler waits: a call of the kernel in its name.
+    /// The running thread faulted, and its handler waits: a call of the kernel in its name.
     #[inline(always)]
-    fn fault<'a>(&mut self, local: &'a Local, registers: &Registers, fault: Fault) -> Option<Outcome<'a>> {
+    fn fault<'a>(&mut self, local: &'a Local, address: u64) -> Option<Outcome<'a>> {
         let running = self.threads.running(local)?;
         let (endpoint, badge) = self.threads.see(running).handler?;
         let e = self.endpoints.get_mut(local, endpoint)?;
@@ -315,32 +297,31 @@ impl Own {
         let (c, mut s) = self.threads.with(local, running, handler)?;
         let cpu = self.cpu.get_mut(local);
         let priority = c.effective_priority();
+        let fault = Fault::of(&c.registers, address);
         // The first use of vector registers is no fault.
         if cpu.top >= priority as i16 || fault.vector == DEVICE_NOT_AVAILABLE {
             return None;
         }
         let table = Self::page_table(&mut self.stale, local, handler, &s)?;
-        let buffer = Self::buffer(&self.memories, local, &s)?;
+        let buffer = s.to_buffer.get(local)?;
         // All is well.
-        let words = fault.words(registers);
-        self.words.write(local, buffer, REGISTER_WORDS, &words[REGISTER_WORDS..]);
-        c.registers = *registers;
+        let words = fault.words(&c.registers);
+        (REGISTER_WORDS..FAULT_WORDS).for_each(|n| buffer.set(n, words[n]));
         c.outgoing = Outgoing::Fault(fault);
         self.last_reply += REPLY_STEP;
-        let (caller, number) = (running.name(), self.last_reply);
+        let (caller, number) = (running.name(), self.last_reply | FAULT_REPLY);
         (c.state, c.reply_number) = (State::Replying(handler), number);
         s.reply = Some(ReplyRight { caller, number });
         s.lent = s.lent.max(priority);
         s.payer = Some(c.payer.unwrap_or(caller));
         s.state = State::Running(local.cpu());
         let r = &mut s.registers;
-        (r.rax, r.rdi, r.rsi) = (0, badge, Tag::new(label::FAULT, FAULT_WORDS, 0).0);
         [r.rdx, r.r10, r.r8, r.r9] = [words[0], words[1], words[2], words[3]];
         e.receivers.pop(&mut s);
         machine::switch_user(&mut c.user, &s.user);
         machine::activate(table);
-        s.run(local);
-        Some(Outcome::Resume)
+        let words = s.run(local).registers();
+        Some(Outcome::Message { badge, tag: Tag::new(label::FAULT, FAULT_WORDS, 0).0, words })
     }
 
     #[cold]
@@ -439,12 +420,15 @@ impl Kernel {
     pub(crate) fn enter_local(&mut self, cpu: usize, r: &mut Registers, fault: Option<Fault>) -> bool {
         let Some(mut own) = self.own[cpu].take().or_else(|| Some(self.own(&machine::maker(cpu)))) else { return false };
         let local = machine::local(self, cpu);
-        if let Some(running) = own.threads.running(&local).filter(|_| fault.is_none()) {
+        if let Some(f) = fault {
+            (r.vector, r.error) = (f.vector as u64, f.error);
+        }
+        if let Some(running) = own.threads.running(&local) {
             own.threads.see_mut(running).registers = *r;
         }
         let short = r.rsi as u32 <= REGISTER_WORDS as u32;
         let outcome = match Op::from_u64(r.rax) {
-            _ if let Some(f) = fault => <Kernel as Core>::fault(&mut own, &local, r, (f.vector, f.error, f.address)),
+            _ if let Some(f) = fault => <Kernel as Core>::fault(&mut own, &local, f.address),
             Some(Op::Call) if short => <Kernel as Core>::call::<false>(&mut own, &local, r.rdi, r.rsi),
             Some(Op::Call) => <Kernel as Core>::call::<true>(&mut own, &local, r.rdi, r.rsi),
             Some(Op::ReplyReceive) if short => <Kernel as Core>::reply_receive::<false>(&mut own, &local, r.rdi, r.rsi),
@@ -457,7 +441,10 @@ impl Kernel {
             Outcome::Declined => None,
             Outcome::Resume => Some(None),
             Outcome::Value(value) => Some(Some([value, 0, 0, 0, 0, 0])),
-            Outcome::Message { badge, tag, .. } => Some(Some([badge, tag, r.rdx, r.r10, r.r8, r.r9])),
+            Outcome::Message { badge, tag, words } => {
+                let [a, b, c, d] = machine::sent_words(&words);
+                Some(Some([badge, tag, a, b, c, d]))
+            }
         };
         let done = answer.is_some();
         if let Some(values) = answer

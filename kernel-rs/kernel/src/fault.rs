@@ -18,6 +18,12 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// What the registers tell at the entry, and an address.
+    #[inline(always)]
+    pub fn of(r: &Registers, address: u64) -> Fault {
+        Fault { vector: r.vector as u8, error: r.error, address }
+    }
+
     fn cause(&self) -> Cause {
         Cause::from_vector(self.vector).unwrap_or(Cause::GeneralProtection)
     }

@@ -5,6 +5,7 @@
 
 use crate::Kernel;
 use crate::alarm::NEVER;
+use crate::fast::FAULT_REPLY;
 use crate::invoke::{Call, Done, Failure, Flow, at};
 use crate::objects::{Endpoint, Outgoing, ReplyRight, Server, Slot, State, Thread};
 use abi::error::Error;
@@ -127,7 +128,7 @@ impl Kernel {
                 }
             }
             Outgoing::Call | Outgoing::Fault(_) => {
-                let number = self.new_reply();
+                let number = self.new_reply() | if outgoing == Outgoing::Call { 0 } else { FAULT_REPLY };
                 self.lend(sender, receiver);
                 let s = self.get_mut(sender)?;
                 (s.state, s.reply_number) = (State::Replying(receiver), number);

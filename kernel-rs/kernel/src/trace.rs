@@ -7,6 +7,7 @@
 
 use crate::Kernel;
 use crate::fast::Own;
+use crate::fault::Fault;
 use abi::op::Op;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use machine::memory::Ref;
@@ -72,9 +73,11 @@ pub fn local<'a>(own: &Own, local: &Local, op: Op, handle: u64, outcome: Outcome
 
 /// A fault that a handler was told of in local mode, and that the handler runs.
 #[inline]
-pub fn local_fault<'a>(own: &Own, local: &Local, fault: (u8, u64, u64), outcome: Outcome<'a>) -> Outcome<'a> {
-    if outcome != Outcome::Declined {
-        let ((vector, error, address), (name, thread)) = (fault, own.runs(local));
+pub fn local_fault<'a>(own: &Own, local: &Local, fault: Option<Fault>, outcome: Outcome<'a>) -> Outcome<'a> {
+    if outcome != Outcome::Declined
+        && let Some(Fault { vector, error, address }) = fault
+    {
+        let (name, thread) = own.runs(local);
         write(local.cpu(), Kind::Fault, u64::from(vector) | (error & 0xffff) << 8, [0; 8], address);
         write(local.cpu(), Kind::Run, 0, name, thread.map_or(0, Ref::id));
     }

@@ -95,7 +95,7 @@ pub trait Core {
     /// `WORDS` as in `call`.
     fn reply_receive<'a, const WORDS: bool>(own: &mut Self::Own, local: &'a Local, handle: u64, tag: u64) -> Outcome<'a>;
     fn signal<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, bits: u64) -> Outcome<'a>;
-    /// It faulted with these registers; vector, error code, address.
-    fn fault<'a>(own: &mut Self::Own, local: &'a Local, registers: &Registers, fault: (u8, u64, u64)) -> Outcome<'a>;
+    /// It faulted, which its registers tell, and with that address.
+    fn fault<'a>(own: &mut Self::Own, local: &'a Local, address: u64) -> Outcome<'a>;
     fn wait<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, timeout_ns: u64) -> Outcome<'a>;
 }

@@ -20,7 +20,7 @@ use abi::right::{Kind, Rights};
 use abi::thread::doing;
 use machine::Run;
 use machine::context::{Context, UserState};
-use machine::memory::{Frame, Ref, Shortcut};
+use machine::memory::{Frame, Ref, Shortcut, WordsShortcut};
 use machine::registers::Registers;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,6 +79,8 @@ pub struct Thread {
     /// To `space` and `table`, for local mode.
     pub to_space: Shortcut<Space>,
     pub to_table: Shortcut<Table>,
+    /// Of the same age: to its buffer.
+    pub to_buffer: WordsShortcut,
     pub buffer: Option<Ref<Memory>>,
     /// Its first page, as long as the object has pages.
     pub buffer_frame: Frame,
@@ -157,6 +159,7 @@ impl Thread {
             to_table: Shortcut::default(),
             buffer: None,
             buffer_frame: Frame::default(),
+            to_buffer: WordsShortcut::default(),
             guest: None,
             handler: None,
             serves: 0,
@@ -216,7 +219,7 @@ impl Kernel {
         let t = self.get_mut(thread)?;
         (t.space, t.table, t.handler) = (Some(space), Some(table), handler);
         (t.to_space, t.to_table) = (Shortcut::default(), Shortcut::default());
-        (t.buffer, t.buffer_frame) = (Some(buffer), buffer_frame);
+        (t.buffer, t.buffer_frame, t.to_buffer) = (Some(buffer), buffer_frame, WordsShortcut::default());
         t.name = call.arguments[4].to_le_bytes();
         t.user.forget_roots();
         Ok(Flow::NOTHING)

@@ -10,6 +10,7 @@ struct Pair {
     w: World,
     endpoints: [Handle; 2],
     threads: Vec<Handle>,
+    buffers: Vec<Handle>,
     /// Bound to the first thread.
     notification: Handle,
     /// For all of them.
@@ -22,7 +23,7 @@ fn pair(long_way: bool) -> Pair {
     let endpoints = [w.create(Kind::Endpoint), w.create(Kind::Endpoint)];
     let notification = w.create(Kind::Notification);
     let bells = [w.create(Kind::Notification), w.create(Kind::Notification)];
-    let mut threads = Vec::new();
+    let (mut threads, mut buffers) = (Vec::new(), Vec::new());
     for (n, priority) in [60u64, 60, 50, 40].into_iter().enumerate() {
         let (t, m) = (w.create(Kind::Thread), w.memory(1));
         // The faults of all but the first server go to the other endpoint.
@@ -33,10 +34,11 @@ fn pair(long_way: bool) -> Pair {
         w.root(Op::ThreadSchedule, t, &[priority, budget, period, 1]).ok();
         w.root(Op::ThreadStart, t, &[0x40_0000 + n as u64 * 16, 0]).ok();
         threads.push(t);
+        buffers.push(m);
     }
     w.root(Op::ThreadBind, threads[0], &[notification.0 as u64]).ok();
     w.enter(1, Event::Kick);
-    Pair { w, endpoints, threads, notification, bells }
+    Pair { w, endpoints, threads, buffers, notification, bells }
 }
 
 /// One step of whoever runs on CPU 1, or of root, or of time.
@@ -143,6 +145,83 @@ fn shortcuts_that_a_removal_made_stale_are_made_anew_in_local_mode() {
         assert!(is_local(&mut p, Op::Call, endpoint, [Tag::new(1, words, 0).0, 7]));
         assert!(is_local(&mut p, Op::ReplyReceive, endpoint, [Tag::new(0, words, 0).0, 1]));
     }
+}
+
+#[test]
+fn a_buffer_whose_memory_is_gone_is_not_written_in_local_mode() {
+    let mut p = ready(false);
+    let endpoint = p.endpoints[0].0 as u64;
+    assert!(is_local(&mut p, Op::Call, endpoint, [Tag::new(1, 6, 0).0, 7]));
+    assert!(is_local(&mut p, Op::ReplyReceive, endpoint, [Tag::new(0, 6, 0).0, 1]));
+    p.w.root(Op::Destroy, p.buffers[0], &[]).ok();
+    // Whoever has the frame now must not find a message in it.
+    let _next = p.w.memory(1);
+    assert!(!is_local(&mut p, Op::Call, endpoint, [Tag::new(1, 6, 0).0, 7]));
+    p.w.call(1, Op::Call, p.endpoints[0], &[Tag::new(1, 6, 0).0]).unwrap().fails(Error::ReceiverFull);
+    assert!(is_local(&mut p, Op::Call, endpoint, [Tag::new(1, 4, 0).0, 7]), "few words need none");
+}
+
+/// A thread that faults on CPU 1, its handler waits there.
+fn faulting() -> Pair {
+    let mut p = pair(false);
+    // The first thread waits elsewhere; the second serves the faults of the third.
+    p.w.call(1, Op::Wait, p.bells[0], &[FOREVER]);
+    p.w.call(1, Op::Receive, p.endpoints[1], &[FOREVER]);
+    p
+}
+
+fn fault_is_local(p: &mut Pair) -> bool {
+    let mut r = *p.w.registers(1);
+    let done = p.w.kernel.enter_local(1, &mut r, Some(crate::fault::Fault { vector: 6, error: 0, address: 0 }));
+    *p.w.registers(1) = r;
+    done
+}
+
+#[test]
+fn a_fault_is_told_in_local_mode_and_answered() {
+    let mut p = faulting();
+    let (faulted, rsp) = (p.w.kernel.cpus[1].current, 0x1234_5678);
+    p.w.registers(1).rsp = rsp;
+    assert!(fault_is_local(&mut p));
+    assert_ne!(p.w.kernel.cpus[1].current, faulted);
+    assert_eq!(p.w.kernel.frames.read_user_word(p.w.buffer(1), 4 * 8), rsp);
+    let endpoint = p.endpoints[1].0 as u64;
+    assert!(is_local(&mut p, Op::ReplyReceive, endpoint, [0, 0]));
+    assert_eq!(p.w.kernel.cpus[1].current, faulted);
+}
+
+#[test]
+fn an_answer_to_a_fault_that_ends_the_thread_is_not_local() {
+    let mut p = faulting();
+    assert!(fault_is_local(&mut p));
+    let endpoint = p.endpoints[1].0 as u64;
+    assert!(!is_local(&mut p, Op::ReplyReceive, endpoint, [Tag::new(1, 0, 0).0, 0]));
+}
+
+#[test]
+fn an_answer_to_a_fault_by_a_weak_or_revoked_capability_is_refused_in_local_mode() {
+    let mut p = faulting();
+    let write = p.w.root(Op::Copy, p.endpoints[1], &[abi::right::Rights::WRITE.0 as u64, 0]).handle();
+    let copy = p.w.root(Op::Copy, p.endpoints[1], &[ALL, 0]).handle();
+    assert!(fault_is_local(&mut p));
+    assert!(!is_local(&mut p, Op::ReplyReceive, write.0 as u64, [0, 0]));
+    p.w.root(Op::Revoke, p.endpoints[1], &[]).ok();
+    assert!(!is_local(&mut p, Op::ReplyReceive, copy.0 as u64, [0, 0]));
+    let endpoint = p.endpoints[1].0 as u64;
+    assert!(is_local(&mut p, Op::ReplyReceive, endpoint, [0, 0]));
+}
+
+#[test]
+fn a_fault_whose_handler_is_gone_or_elsewhere_is_not_local() {
+    let mut p = faulting();
+    p.w.root(Op::ThreadSchedule, p.threads[1], &[60, 0, 0, 2]).ok();
+    assert!(!fault_is_local(&mut p), "its handler may run on CPU 2 only");
+    let mut p = faulting();
+    p.w.root(Op::Destroy, p.endpoints[1], &[]).ok();
+    assert!(!fault_is_local(&mut p));
+    let mut p = faulting();
+    p.w.root(Op::Destroy, p.buffers[1], &[]).ok();
+    assert!(!fault_is_local(&mut p), "most of its words have no place");
 }
 
 #[test]

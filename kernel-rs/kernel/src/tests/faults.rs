@@ -14,7 +14,7 @@ fn a_fault_reaches_the_handler_and_label_zero_resumes() {
     let badged = w.root(Op::Copy, handler, &[ALL, 5]).handle();
     w.thread_in(POOL, 1, badged);
     w.registers(1).r15 = 0xf00d;
-    let before = *w.registers(1);
+    let before = Registers { vector: 14, error: 6, ..*w.registers(1) };
     assert!(!w.enter(1, PAGE_FAULT));
     let got = w.root(Op::Receive, handler, &[0]);
     assert_eq!(got.ok(), 5);

@@ -166,6 +166,13 @@ pub fn local<K>(_state: &mut K, cpu: usize) -> crate::Local<'_> {
     unsafe { crate::Local::new(cpu as u64 + 1) }
 }
 
+/// The words of a message, as the entry code reads them.
+pub fn sent_words(sent: &crate::local::Sent) -> [u64; 4] {
+    // SAFETY: 1. registers of a live object of this test's machine, which nobody writes meanwhile.
+    let r = unsafe { &*sent.registers };
+    [r.rdx, r.r10, r.r8, r.r9]
+}
+
 /// The maker of a CPU's keys.
 pub fn maker(cpu: usize) -> crate::Maker {
     crate::Maker::new(cpu)

@@ -403,6 +403,7 @@ impl Frames {
         let left = record.references.load(Relaxed) - 1;
         record.references.store(left, Relaxed);
         if left == 0 {
+            super::key::forget_shortcuts();
             if self.view.has_tag(counted, RUN) { self.give_run(counted) } else { self.give(counted, USER) }
         }
         left == 0

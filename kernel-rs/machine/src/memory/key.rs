@@ -208,10 +208,11 @@ impl<T> DerefMut for Held<'_, T> {
 impl<T: Run> Held<'_, T> {
     /// Makes it the one that this CPU runs.
     #[inline(always)]
-    pub fn run(self, local: &Local) {
+    pub fn run<'l>(self, local: &'l Local) -> Running<'l, T> {
         // SAFETY: 1. live, and stays so while it is loaded; 2. the entry code writes its registers only while this CPU
         // holds its own lock and no reference exists: `self` ends here.
         unsafe { load(self.cell, local.cpu()) };
+        Running { cell: self.cell, of: PhantomData }
     }
 }
 
@@ -249,7 +250,7 @@ impl<T> Reader<T> {
     }
 }
 
-/// Counts the removals from stores that are read in local mode.
+/// Counts the removals from stores that are read in local mode, and the user frames that were freed.
 static REMOVALS: AtomicU64 = AtomicU64::new(1);
 
 pub(super) fn forget_shortcuts() {
@@ -291,7 +292,7 @@ impl<T> Reader<T> {
     }
 }
 
-/// Copies words between user frames in local mode.
+/// Finds user frames in local mode.
 pub struct UserWords {
     view: View,
 }
@@ -301,29 +302,61 @@ impl UserWords {
         UserWords { view: frames.view() }
     }
 
-    /// Copies words `first..end` of one user frame to the same place of another; nothing if one of them is none.
+    /// A shortcut to a frame; to nothing if it is no user frame.
+    pub fn shortcut(&self, _: &Local, frame: Frame) -> WordsShortcut {
+        let words = self.view.is_user(frame.0).then(|| self.view.pointer(frame.0) as *mut u64);
+        WordsShortcut { words: words.unwrap_or(core::ptr::null_mut()), removals: REMOVALS.load(Relaxed) }
+    }
+}
+
+/// A way to the words of a user frame that holds as long as a [`Shortcut`] does.
+#[derive(Debug)]
+pub struct WordsShortcut {
+    words: *mut u64,
+    removals: u64,
+}
+
+impl Default for WordsShortcut {
+    fn default() -> WordsShortcut {
+        WordsShortcut { words: core::ptr::null_mut(), removals: 0 }
+    }
+}
+
+// SAFETY: 1. as a frame's number: what it points to is reached in local mode only, by raw copies.
+unsafe impl Send for WordsShortcut {}
+// SAFETY: as above.
+unsafe impl Sync for WordsShortcut {}
+
+impl WordsShortcut {
     #[inline(always)]
-    pub fn copy(&self, _: &Local, from: Frame, to: Frame, first: usize, end: usize) {
+    pub fn get<'a>(&self, _: &'a Local) -> Option<Words<'a>> {
+        (self.removals == REMOVALS.load(Relaxed) && !self.words.is_null()).then_some(Words { words: self.words, of: PhantomData })
+    }
+}
+
+/// The words of a user frame, while this CPU is in local mode.
+#[derive(Clone, Copy)]
+pub struct Words<'a> {
+    words: *mut u64,
+    of: PhantomData<&'a u64>,
+}
+
+impl Words<'_> {
+    /// Copies words `first..end` to the same place of another frame.
+    #[inline(always)]
+    pub fn copy_to(self, to: Words, first: usize, end: usize) {
         assert!(first <= end && end <= FRAME_BYTES / 8);
-        let user = |f: Frame| self.view.is_user(f.0);
-        if user(from) && user(to) {
-            // SAFETY: 1. both are user frames, and stay so: tags change only with all locks held; 2. no Rust reference
-            // to user frames exists; 3. `copy_words` allows the two to be the same.
-            unsafe {
-                let (source, target) = (self.view.pointer_unchecked(from.0), self.view.pointer_unchecked(to.0));
-                crate::copy_words((source as *const u64).add(first), (target as *mut u64).add(first), end - first);
-            }
-        }
+        // SAFETY: 1. both were user frames when the shortcuts were made, and are still: no user frame was freed since
+        // (`Frames::unreference` makes shortcuts stale), and none is meanwhile: that needs all locks; 2. no Rust reference to
+        // user frames exists; 3. `copy_words` allows the two to be the same.
+        unsafe { crate::copy_words(self.words.add(first), to.words.add(first), end - first) };
     }
 
-    /// Writes words to a user frame from word `first` on; nothing if it is none.
     #[inline(always)]
-    pub fn write(&self, _: &Local, to: Frame, first: usize, words: &[u64]) {
-        assert!(first + words.len() <= FRAME_BYTES / 8);
-        if self.view.is_user(to.0) {
-            // SAFETY: as `copy`; 4. `words` is a Rust reference, so it does not overlap a user frame.
-            unsafe { crate::copy_words(words.as_ptr(), (self.view.pointer_unchecked(to.0) as *mut u64).add(first), words.len()) };
-        }
+    pub fn set(self, n: usize, word: u64) {
+        assert!(n < FRAME_BYTES / 8);
+        // SAFETY: as `copy_to`; 4. volatile, since user code may read and write meanwhile.
+        unsafe { self.words.add(n).write_volatile(word) };
     }
 }
 

@@ -10,7 +10,7 @@ pub mod store;
 
 pub use array::Array;
 pub use frames::{Frame, Frames, RUN_FRAMES};
-pub use key::{EachCpu, Held, Key, Mine, Reader, RunKey, Running, Shortcut, UserWords};
+pub use key::{EachCpu, Held, Key, Mine, Reader, RunKey, Running, Shortcut, UserWords, Words, WordsShortcut};
 pub use paging::{Access, PageTable};
 pub use store::{RawRef, Ref, Slabs, Store};
 

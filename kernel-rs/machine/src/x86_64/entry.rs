@@ -12,7 +12,6 @@
 use super::per_cpu::{KernelLock, PerCpu, answer, this};
 use super::{apic, clock, cpu, fatal, guest};
 use crate::local::{Core, Local, Outcome, Sent};
-use crate::lock::Flag;
 use crate::registers::{FORCED_FLAGS, Registers, SYSCALL, USER_FLAGS};
 use crate::{Event, Next};
 use abi::message::REGISTER_WORDS;
@@ -44,7 +43,11 @@ vector_stubs:
   pushq $0
   .endif
   pushq $n
+  .if (n < 32) && (n != 2) && (n != 8) && (n != 18)
+  jmp entry_exception
+  .else
   jmp entry_common
+  .endif
   .set n, n + 1
 .endr
 
@@ -251,6 +254,63 @@ entry_declined:
   movl $0, %gs:32
   jmp entry_syscall_parked
 
+# What user code did, outside of guests: in local mode, if this CPU's flag is free.
+entry_exception:
+  testb $3, 24(%rsp)
+  jz entry_common
+  swapgs
+  cmpq $0, %gs:{guest}
+  jne 6f
+  lock btsl $0, %gs:32
+  jc 6f
+  pushq %rax
+  movq %gs:24, %rax
+  movq %r15, 0(%rax)
+  movq %r14, 8(%rax)
+  movq %r13, 16(%rax)
+  movq %r12, 24(%rax)
+  movq %r11, 32(%rax)
+  movq %r10, 40(%rax)
+  movq %r9, 48(%rax)
+  movq %r8, 56(%rax)
+  movq %rbp, 64(%rax)
+  movq %rdi, 72(%rax)
+  movq %rsi, 80(%rax)
+  movq %rdx, 88(%rax)
+  movq %rcx, 96(%rax)
+  movq %rbx, 104(%rax)
+  popq 112(%rax)
+  popq %rdi
+  movq %rdi, 120(%rax)
+  popq 128(%rax)
+  popq 136(%rax)
+  addq $8, %rsp
+  popq 152(%rax)
+  popq 160(%rax)
+  addq $8, %rsp
+  cld
+  xorl %ebp, %ebp
+  callq *{local_fault}(%rip)
+  testl %eax, %eax
+  jne entry_resume
+  movq %gs:24, %rax
+  pushq $0x1b
+  pushq 160(%rax)
+  pushq 152(%rax)
+  pushq $0x23
+  pushq 136(%rax)
+  pushq 128(%rax)
+  pushq 120(%rax)
+  .set at, 112
+  .rept 15
+  pushq at(%rax)
+  .set at, at - 8
+  .endr
+  movl $0, %gs:32
+  jmp 7f
+6:
+  swapgs
+
 entry_common:
   pushq %rax
   pushq %rbx
@@ -272,6 +332,7 @@ entry_common:
   swapgs
 1:
   cld
+7:
   xorl %ebp, %ebp
   movq %rsp, %rdi
   call {enter}
@@ -331,6 +392,7 @@ entry_idle:
     local_reply_receive = sym LOCAL_REPLY_RECEIVE,
     local_signal = sym LOCAL_SIGNAL,
     local_wait = sym LOCAL_WAIT,
+    local_fault = sym LOCAL_FAULT,
     base = sym clock::BASE,
     ns_per_count = sym clock::NS_PER_COUNT,
     user_flags = const USER_FLAGS,
@@ -447,30 +509,11 @@ extern "rust-preserve-none" fn local_wait<K: Core>(_: u64, _: u64, _: u64, _: u6
     leave_local(K::wait(own, &local, handle, timeout_ns))
 }
 
-/// A fault in local mode: comes back if the kernel declines, or the flag is taken.
-fn try_local_fault(frame: &Registers) {
-    let flag = &this().flag;
-    if !flag.try_take() {
-        return;
-    }
-    let address = LOCAL_FAULT.load(Relaxed);
-    // SAFETY: 1. `run` stored a `LocalFault` before any user code ran, and nobody stores anything else.
-    let handler = unsafe { core::mem::transmute::<usize, LocalFault>(address) };
-    if handler(frame) {
-        // SAFETY: 1. this CPU holds its flag, and the kernel's function has returned; 2. nothing on this stack is needed
-        // again.
-        unsafe { asm!("jmp entry_resume", options(noreturn)) };
-    }
-    flag.give();
-}
-
-type LocalFault = fn(&Registers) -> bool;
-
-fn local_fault<K: Core>(frame: &Registers) -> bool {
-    let address = if frame.vector == 14 { cpu::read_cr2() } else { 0 };
-    // SAFETY: 1. called by `try_local_fault` alone, which holds the flag.
+/// Gets the vector. A page fault's address is in CR2; other exceptions have none.
+extern "rust-preserve-none" fn local_fault<K: Core>(_: u64, _: u64, _: u64, _: u64, vector: u64) -> u64 {
+    // SAFETY: 1. called by `entry_exception` alone.
     let (own, local) = unsafe { enter_local::<K>() };
-    K::fault(own, &local, frame, (frame.vector as u8, frame.error, address)) == Outcome::Resume
+    leave_local(K::fault(own, &local, if vector == 14 { cpu::read_cr2() } else { 0 }))
 }
 
 #[inline(always)]
@@ -542,9 +585,6 @@ extern "C" fn enter(frame: &mut Registers) -> u64 {
         && let Some(way) = guest::exception(frame)
     {
         return way;
-    }
-    if from_user && frame.vector < 32 {
-        try_local_fault(frame);
     }
     let event = match frame.vector {
         14 => Event::Fault { vector: 14, error: frame.error, address: cpu::read_cr2() },
