@@ -5,6 +5,8 @@
 
 /// Blocks that the program maps by itself: device registers, shared buffers, other memory.
 pub const WINDOWS: u64 = 0x2000_0000_0000;
+/// Memory of guests, in a program that has some.
+pub const GRANT: u64 = 0x2800_0000_0000;
 /// The heap, `Startup::heap_bytes` long.
 pub const HEAP: u64 = 0x3000_0000_0000;
 /// Stacks of further threads, each below a page that is never mapped.

@@ -8,7 +8,7 @@
 //! | [`channel`] | calls through an endpoint, and the loop that serves one |
 //! | [`memory`] | memory of one's own, memory shared with others |
 //! | [`child`] | another program: loaded, given its capabilities, started, destroyed (root and process only) |
-//! | [`guest`] | the state page of a guest that this program runs |
+//! | [`guest`], [`grant`] | guests that this program runs: spaces, state pages; and their memory |
 //! | [`thread`], [`sync`] | a further thread in this program, and what the two share |
 //! | [`health`] | the sign of life that a component's own loop gives |
 //! | [`clock`] | time |
@@ -23,6 +23,8 @@
 #![cfg_attr(target_os = "none", allow(internal_features))]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod channel;
 pub mod child;
@@ -30,6 +32,7 @@ pub mod clock;
 pub mod cpu;
 #[cfg(target_os = "none")]
 mod entry;
+pub mod grant;
 pub mod guest;
 pub mod health;
 #[cfg(target_os = "none")]

@@ -2,24 +2,39 @@
 //! A further thread of this program. It shares everything but its stack and its message buffer.
 //!
 //! Threads lie in slots of one area, so that an address on a stack tells whose it is: slot = unmapped page,
-//! message buffer, unmapped page, stack.
+//! message buffer, unmapped page, the state page of the thread's guest if it has one, unmapped pages, stack.
 
 use crate::start::MAIN_BUFFER;
+use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU64, Ordering};
 use manifest::layout;
 use sys::{AddressSpace, Endpoint, Error, Memory, PAGE_BYTES, Pool, Rights, Table, Thread, ThreadSetup, start};
 
 /// Room of one thread, a power of two.
 const SLOT_BYTES: u64 = 1 << 20;
-const MAX_THREADS: u64 = 64;
+const MAX_THREADS: u64 = 8192;
 const BUFFER_OFFSET_BYTES: u64 = PAGE_BYTES;
+const STATE_OFFSET_BYTES: u64 = 3 * PAGE_BYTES;
+/// What is below the stack in a slot, with an unmapped page between.
+const LOWER_BYTES: u64 = 5 * PAGE_BYTES;
 
 static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// Starts `work` in a new thread with its own stack; when it returns, the thread exits with 0. `fault` hears of its
 /// faults. Errors: no quota, no slot in the table, `BadArgument` for a stack that is no whole number of pages or too
-/// large for a slot, `NoQuota` after 64 threads.
+/// large for a slot, `NoQuota` after some thousand threads.
 pub fn spawn(name: &str, priority: u8, stack_bytes: u64, fault: Option<Endpoint>, work: fn()) -> sys::Result<Thread> {
+    spawn_with(name, priority, stack_bytes, fault, Box::new(work))
+}
+
+/// As [`spawn`], with what the work needs.
+pub fn spawn_with(
+    name: &str,
+    priority: u8,
+    stack_bytes: u64,
+    fault: Option<Endpoint>,
+    work: Box<dyn FnOnce() + Send>,
+) -> sys::Result<Thread> {
     let (buffer, top) = room(stack_bytes)?;
     let (pool, space) = (Pool(start::POOL), AddressSpace(start::ADDRESS_SPACE));
     let thread = pool.create_thread()?;
@@ -27,15 +42,22 @@ pub fn spawn(name: &str, priority: u8, stack_bytes: u64, fault: Option<Endpoint>
     short.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
     thread.configure(ThreadSetup { space, table: Table(start::TABLE), fault, buffer, name: short })?;
     thread.schedule(u64::from(priority), 0, 0, u64::MAX)?;
-    // SAFETY: 1. `enter` may start at the top of a stack with a `fn()` as its argument. 2. The stack is new and the
-    // thread's alone.
-    unsafe { thread.start(enter as *const () as u64, top - ENTRY_BYTES, work as *const () as u64)? };
-    Ok(thread)
+    let work = Box::into_raw(Box::new(work));
+    // SAFETY: 1. `enter_with` may start at the top of a stack with the box as its argument. 2. The stack is new and the
+    // thread's alone. 3. The box is the thread's from here on.
+    match unsafe { thread.start(enter_with as *const () as u64, top - ENTRY_BYTES, work as u64) } {
+        Ok(()) => Ok(thread),
+        Err(error) => {
+            // SAFETY: the thread did not start, so the box is still ours.
+            drop(unsafe { Box::from_raw(work) });
+            Err(error)
+        }
+    }
 }
 
 /// The message buffer and the end of the stack in a slot of its own.
 fn room(stack_bytes: u64) -> sys::Result<(Memory, u64)> {
-    if !stack_bytes.is_multiple_of(PAGE_BYTES) || stack_bytes == 0 || stack_bytes > SLOT_BYTES - 3 * PAGE_BYTES {
+    if !stack_bytes.is_multiple_of(PAGE_BYTES) || stack_bytes == 0 || stack_bytes > SLOT_BYTES - LOWER_BYTES {
         return Err(Error::BadArgument);
     }
     let number = STARTED.fetch_add(1, Ordering::Relaxed);
@@ -121,10 +143,29 @@ extern "C" fn enter(work: fn()) -> ! {
     sys::thread_exit(0)
 }
 
+/// # Safety
+/// `work` came out of `Box::into_raw` and is nobody else's.
+unsafe extern "C" fn enter_with(work: *mut Box<dyn FnOnce() + Send>) -> ! {
+    // SAFETY: the caller's promise.
+    let work = unsafe { Box::from_raw(work) };
+    work();
+    sys::thread_exit(0)
+}
+
+/// Where the state page of the calling thread's guest may be; `None` for the first thread.
+pub(crate) fn state_page() -> Option<u64> {
+    let marker = 0u8;
+    let address = &raw const marker as u64;
+    area().contains(&address).then_some(address / SLOT_BYTES * SLOT_BYTES + STATE_OFFSET_BYTES)
+}
+
+fn area() -> core::ops::Range<u64> {
+    layout::THREAD_STACKS..layout::THREAD_STACKS + MAX_THREADS * SLOT_BYTES
+}
+
 /// The message buffer of the thread whose stack holds `address`.
 pub(crate) fn buffer_of_stack(address: u64) -> u64 {
-    let area = layout::THREAD_STACKS..layout::THREAD_STACKS + MAX_THREADS * SLOT_BYTES;
-    if area.contains(&address) {
+    if area().contains(&address) {
         address / SLOT_BYTES * SLOT_BYTES + BUFFER_OFFSET_BYTES
     } else {
         MAIN_BUFFER.load(Ordering::Acquire)

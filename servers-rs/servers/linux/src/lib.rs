@@ -12,7 +12,10 @@ pub mod call;
 pub mod errno;
 pub mod fs;
 pub mod futex;
+#[cfg(test)]
+mod hosted;
 pub mod memory;
+pub mod platform;
 pub mod signal;
 pub mod task;
 #[cfg(test)]

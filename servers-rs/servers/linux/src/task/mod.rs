@@ -3,3 +3,7 @@
 
 pub mod credentials;
 pub mod limits;
+
+/// What a worker is told to run.
+#[derive(Debug)]
+pub struct Start;
