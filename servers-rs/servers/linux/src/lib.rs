@@ -9,6 +9,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod call;
+pub mod cell;
 pub mod errno;
 pub mod fs;
 pub mod futex;
@@ -17,6 +18,7 @@ mod hosted;
 pub mod memory;
 pub mod platform;
 pub mod signal;
+pub mod table;
 pub mod task;
 #[cfg(test)]
 mod testing;

@@ -2,12 +2,10 @@
 //! What mmap(2) and its siblings do to an address space. Addresses are checked by the calls.
 
 use super::area::{Area, Backing};
-use super::object::Object;
 use super::space::{LOWEST, Space};
 use super::table::Entry;
 use crate::errno::{EFAULT, EINVAL, ENOMEM, Result};
 use crate::platform::{Access, PAGE_BYTES};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -34,7 +32,6 @@ impl Space {
         if self.areas.is_free(range.clone()) {
             return Ok(());
         }
-        self.write_back(range.clone())?;
         self.drop_pages(range.clone())?;
         // Dropped when nothing is locked: the last mapping of an object gives its pages back.
         drop(self.areas.remove(range));
@@ -100,23 +97,6 @@ impl Space {
             self.table.set(to.start + offset, entry);
         }
         Ok(())
-    }
-
-    /// Shared pages of files go back to them. Errors: those of the file.
-    pub fn write_back(&mut self, range: Range<u64>) -> Result<()> {
-        let shared: Vec<(Arc<Object>, u64, u64)> = self
-            .areas
-            .within(range.clone())
-            .filter(|(_, area)| area.shared && area.most.holds(Access::WRITE))
-            .filter_map(|(start, area)| match &area.backing {
-                Backing::Object { object, offset_bytes } if object.source().is_some() => {
-                    let (from, to) = (range.start.max(start), range.end.min(area.end));
-                    Some((object.clone(), offset_bytes + (from - start), offset_bytes + (to - start)))
-                }
-                _ => None,
-            })
-            .collect();
-        shared.into_iter().try_for_each(|(object, from, to)| object.write_back(from, to))
     }
 
     /// brk(2): the end of the heap afterwards, the old one if it cannot be.

@@ -7,7 +7,6 @@ pub mod area;
 pub mod map;
 pub mod object;
 pub mod pages;
-pub mod source;
 pub mod space;
 pub mod table;
 #[cfg(test)]

@@ -97,17 +97,17 @@ impl Space {
                 Backing::Anonymous => self.fill_zeros(page, start, &area),
                 Backing::Object { object, offset_bytes } => {
                     let index = (offset_bytes + page - start) / PAGE_BYTES;
-                    match object.page(index) {
-                        Ok(Some(frame)) => {
-                            self.table.set(page, Entry::new(frame, Space::shared_flags(&area)));
-                            let entry = self.table.get(page);
+                    match object.page(&self.pages, index, write && area.shared) {
+                        Ok(frame) => {
+                            let entry = Entry::new(frame, Space::shared_flags(&area));
+                            self.table.set(page, entry);
                             match write && !area.shared {
                                 true => self.touch(page, entry, frame, start, &area, wanted),
                                 false => self.map_around(page, start, &area),
                             }
                         }
                         Err(ENOMEM) => Err(ENOMEM),
-                        Ok(None) | Err(_) => return Err(Fault::Beyond),
+                        Err(_) => return Err(Fault::Beyond),
                     }
                 }
             },
@@ -201,16 +201,18 @@ impl Space {
         Ok(())
     }
 
-    /// Maps a page that is in the table, and its neighbours that could be mapped without making any.
+    /// Maps a page that is in the table, and its neighbours that are there or in the same file.
     fn map_around(&mut self, page: u64, start: u64, area: &Area) -> Result<(), Errno> {
         let first = (page & !(AROUND * PAGE_BYTES - 1)).max(start);
         let end = (page | (AROUND * PAGE_BYTES - 1)).saturating_add(1).min(area.end);
         let mut runs = Vec::with_capacity(AROUND as usize);
         for at in (first..end).step_by(PAGE_BYTES as usize) {
             let mut entry = self.table.get(at);
+            // What a shared mapping may write is asked for page by page: a file makes room for it.
             if entry == Entry::NONE
                 && let Backing::Object { object, offset_bytes } = &area.backing
-                && let Some(frame) = object.filled_page((offset_bytes + at - start) / PAGE_BYTES)
+                && !(area.shared && area.most.holds(Access::WRITE))
+                && let Ok(frame) = object.page(&self.pages, (offset_bytes + at - start) / PAGE_BYTES, false)
             {
                 entry = Entry::new(frame, Space::shared_flags(area));
             }

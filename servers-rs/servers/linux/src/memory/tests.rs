@@ -2,16 +2,15 @@
 //! An address space as programs use it, on a platform without guests.
 
 use super::area::{Area, Backing};
-use super::object::{Object, Objects};
+use super::object::{CellPages, Object};
 use super::pages::Pages;
-use super::source::PageSource;
 use super::space::{Fault, Space};
-use crate::errno::{EFAULT, Result};
+use crate::errno::{EFAULT, ENXIO, Result};
 use crate::platform::{Access, PAGE_BYTES};
 use crate::hosted::{Hosted, HostedSpace};
 use crate::user::{UserMemory, UserMemoryExt};
+use crate::vfs::{self, File, OpenFile, Page};
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 use spin::Mutex;
 
@@ -110,66 +109,67 @@ fn a_stack_grows_down_to_its_limit() {
     assert_eq!(it.areas.len(), 1);
 }
 
-#[derive(Debug)]
-struct File(Mutex<Vec<u8>>);
-impl PageSource for File {
-    fn identity(&self) -> (u64, u64) {
-        (1, 1)
-    }
-    fn size_bytes(&self) -> u64 {
-        self.0.lock().len() as u64
-    }
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize> {
-        let bytes = self.0.lock();
-        let from = &bytes[(offset as usize).min(bytes.len())..];
-        let count = from.len().min(into.len());
-        into[..count].copy_from_slice(&from[..count]);
-        Ok(count)
-    }
-    fn write_at(&self, offset: u64, from: &[u8]) -> Result<usize> {
-        self.0.lock()[offset as usize..offset as usize + from.len()].copy_from_slice(from);
-        Ok(from.len())
+/// Pages that are there already, as a file of a tmpfs has them.
+struct InMemory(Vec<Page>);
+impl File for InMemory {
+    fn page(&self, index: u64, _: bool) -> Result<Page> {
+        self.0.get(index as usize).cloned().ok_or(ENXIO)
     }
 }
 
-fn mapped_file(it: &mut Space, shared: bool) -> (Arc<File>, Arc<Object>, Objects) {
-    let file = Arc::new(File(Mutex::new(vec![7; 3 * PAGE_BYTES as usize + 10])));
-    let mut objects = Objects::new(it.pages().clone());
-    let object = objects.of(file.clone(), b"/file");
-    let backing = Backing::Object { object: object.clone(), offset_bytes: PAGE_BYTES };
+fn mapped_file(it: &mut Space, shared: bool) -> Vec<Page> {
+    let pages: Arc<dyn vfs::Pages> = Arc::new(CellPages(it.pages().clone()));
+    let mine: Vec<Page> = (0..4).map(|_| Page::allocate(&pages).unwrap()).collect();
+    mine.iter().for_each(|page| page.write(0, &[7; 100]));
+    let object = Arc::new(Object::File(OpenFile::unnamed(Arc::new(InMemory(mine.clone())), 0)));
+    let backing = Backing::Object { object, offset_bytes: PAGE_BYTES };
     it.map(AT..AT + 8 * PAGE_BYTES, Area { shared, backing, ..area(8, RW) }).unwrap();
-    (file, object, objects)
+    mine
 }
 
 #[test]
 fn a_private_mapping_of_a_file_keeps_its_changes_to_itself() {
     let mut it = space();
-    let (file, object, _objects) = mapped_file(&mut it, false);
-    assert_eq!(it.read_bytes(AT + 2 * PAGE_BYTES + 8, 4).unwrap(), [7, 7, 0, 0]);
+    let file = mapped_file(&mut it, false);
+    assert_eq!(it.read_bytes(AT + 2 * PAGE_BYTES + 98, 4).unwrap(), [7, 7, 0, 0]);
     it.write(AT, b"mine").unwrap();
-    assert_eq!((it.read_bytes(AT, 5).unwrap(), file.0.lock()[PAGE_BYTES as usize]), (b"mine\x07".to_vec(), 7));
-    object.written(PAGE_BYTES + 4, b"new");
-    assert_eq!(it.read_bytes(AT, 7).unwrap(), b"mine\x07\x07\x07");
+    let mut first = [0];
+    file[1].read(0, &mut first);
+    assert_eq!((it.read_bytes(AT, 5).unwrap(), first), (b"mine\x07".to_vec(), [7]));
+    file[1].write(4, b"new");
+    file[2].write(4, b"new");
+    assert_eq!(it.read_bytes(AT, 6).unwrap(), b"mine\x07\x07");
+    assert_eq!(it.read_bytes(AT + PAGE_BYTES + 3, 4).unwrap(), b"\x07new");
     assert_eq!(it.fault(AT + 3 * PAGE_BYTES, Access::READ), Err(Fault::Beyond));
 }
 
 #[test]
 fn a_shared_mapping_of_a_file_is_the_file() {
     let mut it = space();
-    let (file, object, objects) = mapped_file(&mut it, true);
+    let file = mapped_file(&mut it, true);
     it.write(AT, b"ours").unwrap();
     let mut other = it.fork().unwrap();
     other.write(AT + 1, b"UR").unwrap();
     assert_eq!(it.read_bytes(AT, 4).unwrap(), b"oURs");
-    let mut read = [7; 4];
-    object.overlay(PAGE_BYTES, &mut read);
+    let mut read = [0; 4];
+    file[1].read(0, &mut read);
     assert_eq!(&read, b"oURs");
     it.unmap(AT..AT + 8 * PAGE_BYTES).unwrap();
-    assert_eq!(&file.0.lock()[PAGE_BYTES as usize..][..4], b"oURs");
-    drop((it, object, objects));
+    drop((it, file));
     let pages = other.pages().clone();
     drop(other);
     assert_eq!(pages.lock().usage().0, 0);
+}
+
+#[test]
+fn shared_memory_is_the_same_for_a_child() {
+    let mut it = space();
+    let backing = Backing::Object { object: Object::shared(it.pages(), 2 * PAGE_BYTES), offset_bytes: 0 };
+    it.map(AT..AT + 2 * PAGE_BYTES, Area { shared: true, backing, ..area(2, RW) }).unwrap();
+    let mut other = it.fork().unwrap();
+    other.write(AT, b"both").unwrap();
+    assert_eq!(it.read_bytes(AT, 4).unwrap(), b"both");
+    assert_eq!(it.key(AT, Access::READ), other.key(AT, Access::READ));
 }
 
 #[test]
