@@ -12,6 +12,8 @@ pub mod pipe;
 
 /// What a client and the server share.
 pub const BUFFER_BYTES: u64 = 8 << 20;
+/// Of IPv6 in a frame of 1500 bytes; a longer datagram is not sent, there are no fragments.
+pub const MAX_DATAGRAM_BYTES: usize = 1452;
 
 /// Where a peer is: an IPv6 address, or an IPv4 one in its mapped form, and a port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -88,7 +90,7 @@ mod open {
             InUse = 19,
             /// There is no device, or no address to speak from.
             NoLink = 20,
-            /// The peer's address is none that can be spoken to.
+            /// The peer's address is none that can be spoken to, or the local one is not this client's.
             BadPeer = 21,
             /// Nobody knows that name, or no resolver answers.
             NoName = 22,
@@ -97,14 +99,17 @@ mod open {
             /// Begins: sockets of an earlier life of this client are closed. Its bell is rung when something happened to any of
             /// its sockets; what comes back is the server's, to ring after putting or taking bytes.
             1 attach idempotent (bell: Cap) -> Cap;
-            /// A connection to a peer, whose bytes pass through the area. It is under way when this returns.
-            2 connect once (area: Area, peer: Peer) -> Cap;
-            /// Takes connections on a port; `sizes` says how large the buffers of each are, its offset nothing. At most
-            /// `backlog` wait to be accepted.
-            3 listen once (sizes: Area, port: u16, backlog: u16) -> Cap;
-            /// Datagrams on a port, 0 for any: in the pipes each has [`crate::pipe::DATAGRAM_BYTES`] before it.
-            4 bind once (area: Area, port: u16) -> Cap;
-            /// The host's own address number `n`, the link's first.
+            /// A connection to a peer, whose bytes pass through the area. It is under way when this returns. `local` says from
+            /// where: the unspecified address and port 0 leave the choice to the server.
+            2 connect once (area: Area, local: Peer, peer: Peer) -> Cap;
+            /// Takes connections on an address of this client (the unspecified one: on all), with buffers of the area's sizes for
+            /// each. In the header of the area stands the listener's state and how many wait ([`crate::pipe::detail`]); at most
+            /// `backlog` do.
+            3 listen once (area: Area, local: Peer, backlog: u16) -> Cap;
+            /// Datagrams to an address of this client (the unspecified one: to all) and a port, 0 for any: in the pipes each has
+            /// [`crate::pipe::DATAGRAM_BYTES`] before it.
+            4 bind once (area: Area, local: Peer) -> Cap;
+            /// This client's own address number `n`, the link's first.
             5 address idempotent (n: u32) -> Peer;
             /// The resolver number `n` that a router told of.
             6 resolver idempotent (n: u32) -> Peer;
@@ -124,7 +129,7 @@ pub enum State {
     PeerShut = 3,
     /// Nothing goes any way: it ended in order.
     Closed = 4,
-    /// It was refused, reset, or the peer vanished.
+    /// It was refused, reset, or the peer vanished: the detail is a [`Cause`].
     Failed = 5,
 }
 
@@ -136,6 +141,29 @@ impl State {
             3 => State::PeerShut,
             4 => State::Closed,
             5 => State::Failed,
+            _ => return None,
+        })
+    }
+}
+
+/// Why a connection failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Cause {
+    /// Nobody listens there.
+    Refused = 1,
+    /// The peer ended it without order.
+    Reset = 2,
+    /// Nobody answered for too long.
+    TimedOut = 3,
+}
+
+impl Cause {
+    pub const fn from_u32(n: u32) -> Option<Cause> {
+        Some(match n {
+            1 => Cause::Refused,
+            2 => Cause::Reset,
+            3 => Cause::TimedOut,
             _ => return None,
         })
     }
@@ -170,8 +198,11 @@ pub mod one {
             4 peer idempotent () -> Peer;
             /// Asks a silent peer every so many seconds, and gives it up after three times as long; 0 never asks.
             5 keep_alive idempotent (seconds: u32) -> ();
-            /// The port that it has.
-            6 port idempotent () -> u16;
+            /// Its own end: the unspecified address while it has all of this client's.
+            6 local idempotent () -> Peer;
+            /// Ends a connection in order, and forgets it: what is in the pipe is sent, then the end. The area is the server's until
+            /// the state there is `Closed` or `Failed`. What comes meanwhile is answered with a reset.
+            7 release once () -> ();
         }
     }
 }

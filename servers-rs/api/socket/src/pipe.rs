@@ -2,15 +2,16 @@
 //! Bytes from one side to the other: a ring in shared memory, one writer, one reader, neither trusting the other.
 //!
 //! Header of an area, a word on a line of the cache each: received put, received taken, sent put, sent taken (bytes since
-//! the start, modulo 2^32), state. A counter that runs too far gives no bytes and no room: it is the other side's damage.
+//! the start, modulo 2^32), state, detail. A counter that runs too far gives no bytes and no room: it is the other side's damage.
 
 use crate::Area;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 const LINE_BYTES: usize = 64;
-/// Four counters, the state, room for three more.
+/// Four counters, the state, its detail, room for two more.
 pub const HEADER_BYTES: usize = 8 * LINE_BYTES;
 const STATE: usize = 4 * LINE_BYTES;
+const DETAIL: usize = 5 * LINE_BYTES;
 /// Before each datagram: address (16), port (2), length (2), both little-endian.
 pub const DATAGRAM_BYTES: usize = 20;
 
@@ -43,7 +44,7 @@ pub const fn sent(area: &Area) -> End {
 
 /// Sets the header to 0: the client does it before it opens a socket there.
 pub fn clear(memory: &impl Memory, area: &Area) -> Option<()> {
-    (0..5).try_for_each(|line| {
+    (0..6).try_for_each(|line| {
         memory.atomic(area.offset_bytes as usize + line * LINE_BYTES)?.store(0, Ordering::Release);
         Some(())
     })
@@ -55,6 +56,14 @@ pub fn state(memory: &impl Memory, area: &Area) -> u32 {
 /// The server's side of [`state`]; true if it was another.
 pub fn set_state(memory: &impl Memory, area: &Area, state: u32) -> bool {
     memory.atomic(area.offset_bytes as usize + STATE).is_some_and(|word| word.swap(state, Ordering::AcqRel) != state)
+}
+/// Of a listener: how many wait to be accepted. Of a connection that failed: the number of a `Cause`. Else 0.
+pub fn detail(memory: &impl Memory, area: &Area) -> u32 {
+    memory.atomic(area.offset_bytes as usize + DETAIL).map_or(0, |word| word.load(Ordering::Acquire))
+}
+/// The server's side of [`detail`]; what was there before. Said before the state that it belongs to.
+pub fn set_detail(memory: &impl Memory, area: &Area, detail: u32) -> u32 {
+    memory.atomic(area.offset_bytes as usize + DETAIL).map_or(0, |word| word.swap(detail, Ordering::AcqRel))
 }
 
 impl End {
@@ -85,6 +94,29 @@ impl End {
             word.store(self.at, Ordering::Release);
         }
         count
+    }
+
+    /// Puts all of these, one after the other, or nothing: the reader never sees a part. False without room.
+    pub fn put_whole(&mut self, memory: &impl Memory, parts: &[&[u8]]) -> bool {
+        let count: usize = parts.iter().map(|part| part.len()).sum();
+        if count > self.room(memory) {
+            return false;
+        }
+        let start = self.at;
+        for part in parts {
+            let (first, second) = self.split(part.len());
+            let done = part.get(..first).and_then(|b| memory.write(self.place(), b));
+            let done = done.and_then(|()| memory.write(self.data, part.get(first..first + second)?));
+            if done.is_none() {
+                self.at = start;
+                return false;
+            }
+            self.at = self.at.wrapping_add(part.len() as u32);
+        }
+        if let Some(word) = memory.atomic(self.counters) {
+            word.store(self.at, Ordering::Release);
+        }
+        true
     }
 
     /// Takes as many bytes as there are and fit; how many.
@@ -171,6 +203,19 @@ mod tests {
                     assert_eq!(*b, next.1);
                 });
             }
+        }
+    }
+
+    #[test]
+    fn parts_are_put_together_or_not_at_all() {
+        let memory = fake();
+        let (mut put, mut take) = (received(&AREA), received(&AREA));
+        let mut out = [0; 1024];
+        for round in 0..50u8 {
+            assert!(put.put_whole(&memory, &[&[round; 20], &[], &[round + 1; 500]]));
+            assert!(!put.put_whole(&memory, &[&[9; 20], &[9; 500]]), "there is room for the first part only");
+            assert_eq!(take.take(&memory, &mut out), 520);
+            assert!(out[..20] == [round; 20] && out[20..520] == [round + 1; 500]);
         }
     }
 

@@ -9,7 +9,7 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use api_socket::pipe::{self, DATAGRAM_BYTES, End};
-use api_socket::{Area, Client, Peer, State, one};
+use api_socket::{Area, Cause, Client, Peer, State, one};
 use core::cell::Cell;
 use core::sync::atomic::AtomicU32;
 use ipc::Cap;
@@ -41,6 +41,8 @@ pub struct Net {
     doorbell: Notification,
     sizes: Area,
     used: Vec<bool>,
+    /// Of released streams: the server's until it says so.
+    leaving: Vec<Area>,
     /// Bytes were put or taken since the server's bell was rung.
     moved: Cell<bool>,
 }
@@ -53,7 +55,11 @@ pub struct Stream {
     sent: End,
 }
 
-pub struct Listener(Endpoint);
+/// Takes connections on a port.
+pub struct Listener {
+    socket: Endpoint,
+    area: Area,
+}
 
 /// Datagrams on a port.
 pub struct Datagrams(Stream);
@@ -77,6 +83,7 @@ impl Net {
             doorbell: Notification(doorbell?.0),
             sizes: Area { offset_bytes: 0, receive_bytes, send_bytes },
             used: alloc::vec![false; (buffer.length_bytes / each) as usize],
+            leaving: Vec::new(),
             moved: Cell::new(false),
         })
     }
@@ -94,30 +101,38 @@ impl Net {
 
     pub fn connect(&mut self, peer: Peer) -> Result<Stream, Error> {
         let area = self.area().ok_or(Error::NoRoom)?;
-        let socket = Client(Channel(self.endpoint)).connect(area, peer);
+        let socket = Client(Channel(self.endpoint)).connect(area, Peer::default(), peer);
         self.stream(area, socket)
     }
+    /// On all addresses of this program.
     pub fn listen(&mut self, port: u16, backlog: u16) -> Result<Listener, Error> {
-        Client(Channel(self.endpoint)).listen(self.sizes, port, backlog).map(|cap| Listener(Endpoint(cap.0)))
+        let area = self.area().ok_or(Error::NoRoom)?;
+        let socket = Client(Channel(self.endpoint)).listen(area, Peer { port, ..Peer::default() }, backlog);
+        let Stream { socket, area, .. } = self.stream(area, socket)?;
+        Ok(Listener { socket, area })
     }
     /// A connection that waits, if there is one and an area for it. Errors: `WrongKind` or `Restarted` when the server that
     /// made this listener is gone, and all its sockets with it: attach anew.
     pub fn accept(&mut self, listener: &Listener) -> Result<Option<Stream>, SocketError> {
         let Some(area) = self.area() else { return Ok(None) };
-        let socket = one::Client(Channel(listener.0)).accept(area);
+        let socket = one::Client(Channel(listener.socket)).accept(area);
         match self.stream(area, socket) {
             Ok(stream) => Ok(Some(stream)),
             Err(SocketError::Nothing) => Ok(None),
             Err(error) => Err(error),
         }
     }
-    /// Port 0 takes any.
+    /// How many wait to be accepted.
+    pub fn waiting(&self, listener: &Listener) -> u32 {
+        pipe::detail(&self.memory, &listener.area)
+    }
+    /// On all addresses of this program; port 0 takes any.
     pub fn bind(&mut self, port: u16) -> Result<Datagrams, Error> {
         let area = self.area().ok_or(Error::NoRoom)?;
-        let socket = Client(Channel(self.endpoint)).bind(area, port);
+        let socket = Client(Channel(self.endpoint)).bind(area, Peer { port, ..Peer::default() });
         self.stream(area, socket).map(Datagrams)
     }
-    /// The host's own address number `n`.
+    /// This program's own address number `n`.
     pub fn address(&self, n: u32) -> Result<Peer, Error> {
         Client(Channel(self.endpoint)).address(n)
     }
@@ -133,7 +148,23 @@ impl Net {
         self.free(&stream.area);
     }
 
+    /// Ends a stream in order, without waiting for it.
+    pub fn release(&mut self, stream: Stream) {
+        if one::Client(Channel(stream.socket)).release().is_ok() {
+            self.leaving.push(stream.area);
+        } else {
+            self.free(&stream.area);
+        }
+        let _ = stream.socket.delete();
+    }
+
     fn area(&mut self) -> Option<Area> {
+        let is_over =
+            |area: &Area| matches!(State::from_u32(pipe::state(&self.memory, area)), Some(State::Closed | State::Failed));
+        let (over, leaving) = core::mem::take(&mut self.leaving).into_iter().partition(is_over);
+        self.leaving = leaving;
+        let over: Vec<Area> = over;
+        over.iter().for_each(|area| self.free(area));
         let place = self.used.iter().position(|used| !used)?;
         let each = Area::length_bytes(self.sizes.receive_bytes, self.sizes.send_bytes);
         let area = Area { offset_bytes: place as u32 * each, ..self.sizes };
@@ -193,21 +224,23 @@ impl Stream {
     pub fn peer(&self) -> Result<Peer, SocketError> {
         one::Client(Channel(self.socket)).peer()
     }
+    pub fn local(&self) -> Result<Peer, SocketError> {
+        one::Client(Channel(self.socket)).local()
+    }
+    /// Why its state is `Failed`.
+    pub fn cause(&self, net: &Net) -> Option<Cause> {
+        Cause::from_u32(pipe::detail(&net.memory, &self.area))
+    }
 }
 
 impl Datagrams {
-    /// Sends one datagram; false without room for it.
+    /// Sends one datagram, of at most `MAX_DATAGRAM_BYTES`; false without room for it.
     pub fn send(&mut self, net: &Net, to: Peer, bytes: &[u8]) -> bool {
         let Ok(length) = u16::try_from(bytes.len()) else { return false };
-        if self.0.room(net) < DATAGRAM_BYTES + bytes.len() {
-            return false;
-        }
-        let mut whole = Vec::with_capacity(DATAGRAM_BYTES + bytes.len());
-        whole.extend_from_slice(&to.address);
-        whole.extend_from_slice(&to.port.to_le_bytes());
-        whole.extend_from_slice(&length.to_le_bytes());
-        whole.extend_from_slice(bytes);
-        self.0.write(net, &whole) == whole.len()
+        let parts: [&[u8]; 4] = [&to.address, &to.port.to_le_bytes(), &length.to_le_bytes(), bytes];
+        let is_put = self.0.sent.put_whole(&net.memory, &parts);
+        net.moved.set(net.moved.get() || is_put);
+        is_put
     }
     /// A datagram that came, cut to `out`: from whom, how long.
     pub fn receive(&mut self, net: &Net, out: &mut [u8]) -> Option<(Peer, usize)> {

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! What neighbour discovery says on the link (RFC 4861), out of a frame that may hold anything.
+//! What neighbour discovery says on the link (RFC 4861), out of messages that may hold anything.
 //!
-//! smoltcp answers solicitations and resolves addresses. This reads what it does not: all options of a router's
+//! `inspect.rs` finds them in their frames. smoltcp answers solicitations and resolves addresses. This reads what it does not: all options of a router's
 //! advertisement, and whoever claims an address that is to become ours.
 
-use smoltcp::wire::{EthernetFrame, EthernetProtocol, Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv6Address, Ipv6Packet};
+use smoltcp::wire::{Icmpv6Message, Ipv6Address};
 
 /// More of a kind in one advertisement are passed over.
 pub const MAX_OPTIONS: usize = 4;
-/// RFC 4861, 6.1.2 and 7.1: a router on the way would have counted it down, so the sender is on this link.
-const HOP_LIMIT: u8 = 255;
 const OPTION_PREFIX: u8 = 3;
 const OPTION_MTU: u8 = 5;
 /// RFC 8106.
@@ -60,71 +58,15 @@ pub enum News {
     },
 }
 
-/// What becomes of a frame.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::large_enum_variant, reason = "it lives on the stack of one call")]
-pub enum Verdict {
-    /// It is the stack's.
-    Pass,
-    PassWith(News),
-    /// A request for a TCP connection to this port.
-    Request(u16),
-    /// It breaks a rule that every receiver must hold to; nobody sees it.
-    Drop,
-}
-
-/// Looks at one frame.
-pub fn inspect(frame: &[u8]) -> Verdict {
-    let Ok(ethernet) = EthernetFrame::new_checked(frame) else { return Verdict::Drop };
-    if ethernet.ethertype() != EthernetProtocol::Ipv6 {
-        return Verdict::Pass;
-    }
-    let Ok(packet) = Ipv6Packet::new_checked(ethernet.payload()) else { return Verdict::Drop };
-    if packet.version() != 6 || packet.src_addr().is_multicast() {
-        return Verdict::Drop;
-    }
-    match packet.next_header() {
-        IpProtocol::Icmpv6 => {}
-        IpProtocol::Tcp => return request(packet.payload()).map_or(Verdict::Pass, Verdict::Request),
-        _ => return Verdict::Pass,
-    }
-    let Ok(icmp) = Icmpv6Packet::new_checked(packet.payload()) else { return Verdict::Drop };
-    let (from, to) = (packet.src_addr(), packet.dst_addr());
-    if !icmp.verify_checksum(&from, &to) {
-        return Verdict::Drop;
-    }
-    let is_discovery = matches!(
-        icmp.msg_type(),
-        Icmpv6Message::RouterSolicit
-            | Icmpv6Message::RouterAdvert
-            | Icmpv6Message::NeighborSolicit
-            | Icmpv6Message::NeighborAdvert
-            | Icmpv6Message::Redirect
-    );
-    if !is_discovery {
-        return match icmp.msg_type() {
-            Icmpv6Message::PktTooBig => too_big(packet.payload()).map_or(Verdict::Drop, Verdict::PassWith),
-            _ => Verdict::Pass,
-        };
-    }
-    let body = packet.payload();
-    if packet.hop_limit() != HOP_LIMIT || icmp.msg_code() != 0 {
-        return Verdict::Drop;
-    }
-    let news = match icmp.msg_type() {
+/// A message of neighbour discovery that came whole and from this link. `None`: it breaks a rule.
+pub fn discovery(kind: Icmpv6Message, from: Ipv6Address, to: Ipv6Address, body: &[u8]) -> Option<News> {
+    match kind {
         Icmpv6Message::RouterAdvert => router(from, body),
         Icmpv6Message::NeighborSolicit => solicit(from, to, body),
         Icmpv6Message::NeighborAdvert => claim(to, body),
         // We are no router, and take no route from who answers a packet of ours.
         _ => None,
-    };
-    news.map_or(Verdict::Drop, Verdict::PassWith)
-}
-
-/// RFC 9293, 3.1: SYN without ACK.
-fn request(segment: &[u8]) -> Option<u16> {
-    let flags = *segment.get(13)?;
-    (flags & 0x12 == 2).then_some(u16::from_be_bytes(two(segment, 2)?))
+    }
 }
 
 /// RFC 4861, 6.1.2 and 4.2.
@@ -187,7 +129,7 @@ fn claim(to: Ipv6Address, body: &[u8]) -> Option<News> {
 }
 
 /// RFC 4443, 3.2: the packet that was too big is quoted.
-fn too_big(body: &[u8]) -> Option<News> {
+pub fn too_big(body: &[u8]) -> Option<News> {
     let mtu_bytes = u32::from_be_bytes(four(body, 4)?);
     Some(News::TooBig { destination: address(body, 8 + 24)?, mtu_bytes })
 }
@@ -234,7 +176,3 @@ fn four(from: &[u8], at: usize) -> Option<[u8; 4]> {
 fn address(from: &[u8], at: usize) -> Option<Ipv6Address> {
     from.get(at..)?.first_chunk::<16>().map(|octets| Ipv6Address::from(*octets))
 }
-
-#[cfg(test)]
-#[path = "advert_tests.rs"]
-pub mod tests;

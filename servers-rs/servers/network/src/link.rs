@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! The device as smoltcp sees it. Each frame is copied once out of memory that others may write, looked at, and handed on.
 
-use crate::advert::{News, Verdict, inspect};
+use crate::advert::News;
+use crate::inspect::{Segment, Verdict, inspect};
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
@@ -33,10 +33,8 @@ pub struct Link<F> {
     outgoing: Box<Buffer>,
     news: [Option<News>; MAX_NEWS],
     count: usize,
-    /// Ports whose backlog is full: a request for one is lost, and its sender tries again.
-    pub full: Vec<u16>,
-    /// A request came: whoever listens there is to look.
-    pub requested: bool,
+    /// Length of the frame in `incoming` that the stack is to see next.
+    staged: Option<usize>,
     /// Frames that broke a rule of neighbour discovery or of their own length.
     pub refused: u64,
 }
@@ -51,8 +49,7 @@ impl<F: Frames> Link<F> {
             outgoing: buffer(),
             news: [None; MAX_NEWS],
             count: 0,
-            full: Vec::new(),
-            requested: false,
+            staged: None,
             refused: 0,
         }
     }
@@ -65,32 +62,44 @@ impl<F: Frames> Link<F> {
         Some(first)
     }
 
-    /// The next frame that the stack may see, in `incoming`.
-    fn next(&mut self) -> Option<usize> {
-        loop {
-            // A turn ends when its news are full: whoever floods waits for the next one.
-            if self.count == MAX_NEWS {
-                return None;
-            }
+    /// Takes the next frame that breaks no rule: the stack sees it next, unless it is [`Self::dismiss`]ed. `None`: there is
+    /// none, or the news of this turn are full: whoever floods waits for the next one.
+    pub fn stage(&mut self) -> Option<Staged> {
+        while self.count < MAX_NEWS && self.frames.can_send() {
             let length = self.frames.receive(&mut self.incoming)?;
-            match inspect(self.incoming.get(..length)?) {
-                Verdict::Drop => self.refused += 1,
-                Verdict::Request(port) if self.full.contains(&port) => self.requested = true,
-                Verdict::Request(_) => {
-                    self.requested = true;
-                    return Some(length);
+            let staged = match inspect(self.incoming.get(..length)?) {
+                Verdict::Drop => {
+                    self.refused += 1;
+                    continue;
                 }
-                Verdict::Pass => return Some(length),
+                Verdict::Pass => Staged::Other,
+                Verdict::Port(segment) => Staged::Port(segment),
                 Verdict::PassWith(news) => {
                     if let Some(place) = self.news.get_mut(self.count) {
                         *place = Some(news);
                         self.count += 1;
                     }
-                    return Some(length);
+                    Staged::Other
                 }
-            }
+            };
+            self.staged = Some(length);
+            return Some(staged);
         }
+        None
     }
+    /// The staged frame.
+    pub fn frame(&self) -> &[u8] {
+        self.staged.and_then(|length| self.incoming.get(..length)).unwrap_or(&[])
+    }
+    pub fn dismiss(&mut self) {
+        self.staged = None;
+    }
+}
+
+/// What the staged frame is.
+pub enum Staged {
+    Port(Segment),
+    Other,
 }
 
 impl<F: Frames> Device for Link<F> {
@@ -104,10 +113,7 @@ impl<F: Frames> Device for Link<F> {
         F: 'a;
 
     fn receive(&mut self, _: Instant) -> Option<(Received<'_>, Sending<'_, F>)> {
-        if !self.frames.can_send() {
-            return None;
-        }
-        let length = self.next()?;
+        let length = self.staged.take()?;
         let frame = self.incoming.get(..length)?;
         Some((Received(frame), Sending { frames: &mut self.frames, buffer: &mut self.outgoing }))
     }

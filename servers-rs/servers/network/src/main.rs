@@ -2,7 +2,8 @@
 //! The network server: IPv6 over the network device, sockets for programs.
 //!
 //! The stack is smoltcp's. Around it: `advert.rs` (what the link says), `autoconf.rs` (addresses, routers, resolvers),
-//! `stack.rs` (the three together), `link.rs` and `nic.rs` (frames from and to the driver).
+//! `stack.rs` (the three together), `link.rs` and `nic.rs` (frames from and to the driver), `inspect.rs` and `gate.rs` (what a
+//! frame is, and who gets it).
 //! Without a device it is up all the same, and says so.
 #![cfg_attr(target_os = "none", no_std)]
 
@@ -10,7 +11,9 @@ extern crate alloc;
 
 mod advert;
 mod autoconf;
+mod gate;
 mod identity;
+mod inspect;
 mod link;
 mod listener;
 mod nic;
@@ -24,7 +27,8 @@ use nic::Nic;
 use rt::channel::Event;
 use rt::memory::Shared;
 use rt::start::grant;
-use serve::{Client, Server, Window};
+use serve::{Server, Window};
+use sockets::Client;
 use stack::Stack;
 use sys::{Capability, Endpoint, FOREVER, Notification, Pool, Rights, Thread, start};
 
@@ -57,7 +61,7 @@ fn main() {
 }
 
 /// The buffer of each client.
-fn buffers(clients: &[manifest::startup::Client]) -> Vec<Client> {
+fn buffers(clients: &[manifest::startup::Client]) -> Vec<Client<Window>> {
     let access = Rights::READ | Rights::WRITE;
     let of = |it: &manifest::startup::Client| {
         let map = |b: manifest::startup::Buffer| Shared::map(grant::typed(b.memory), b.length_bytes, access).ok().map(Window);

@@ -2,9 +2,10 @@
 //! Interface `socket`, and that of each socket: checks what clients ask, makes sockets, hands out their capabilities.
 
 use crate::autoconf::Identifiers;
+use crate::gate::{Ports, is_connected};
 use crate::link::Frames;
 use crate::listener::Listener;
-use crate::sockets::{self, Kind, Pipes, Sockets, connection};
+use crate::sockets::{self, Client, Connection, Kind, Pipes, Sockets, connection};
 use crate::stack::Stack;
 use alloc::vec::Vec;
 use api_socket::pipe::{self, Memory as _};
@@ -14,7 +15,7 @@ use ipc::{Badge, Cap};
 use manifest::layout;
 use rt::memory::Shared;
 use smoltcp::socket::{tcp, udp};
-use smoltcp::wire::{IpAddress, Ipv6Address};
+use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint, Ipv6Address};
 use sys::{Capability, Endpoint, Handle, Notification, Rights};
 
 /// Of a client's bell: something happened to one of its sockets.
@@ -23,7 +24,7 @@ const NEWS: u64 = 1;
 const SOCKET: Rights = Rights(Rights::WRITE.0 | Rights::TRANSFER.0 | Rights::COPY.0);
 /// RFC 6335, 6: ports that nobody asks for by number.
 const FIRST_PORT: u16 = 49_152;
-/// Datagrams that wait in the stack, in each direction.
+/// Datagrams that wait in the stack to be sent.
 const DATAGRAMS: usize = 32;
 
 /// The buffer that a client shares.
@@ -40,15 +41,9 @@ impl pipe::Memory for Window {
     }
 }
 
-pub struct Client {
-    pub number: u32,
-    pub buffer: Option<Window>,
-    pub bell: Option<Notification>,
-}
-
 pub struct Server<F, I> {
     pub stack: Stack<F, I>,
-    pub clients: Vec<Client>,
+    pub clients: Vec<Client<Window>>,
     sockets: Sockets,
     endpoint: Endpoint,
     /// The bell that clients get.
@@ -56,23 +51,25 @@ pub struct Server<F, I> {
     /// A capability that goes out with the answer, to be given up here afterwards.
     going: Option<Handle>,
     next_port: u16,
+    now_ms: u64,
 }
 
 impl<F: Frames, I: Identifiers> Server<F, I> {
-    pub fn new(stack: Stack<F, I>, clients: Vec<Client>, endpoint: Endpoint, doorbell: Notification, seed: u64) -> Self {
+    pub fn new(stack: Stack<F, I>, clients: Vec<Client<Window>>, endpoint: Endpoint, doorbell: Notification, seed: u64) -> Self {
         let sockets = Sockets::new(rt::start::startup().heap_bytes as usize);
         let next_port = FIRST_PORT + (seed % 16_384) as u16;
-        Server { stack, clients, sockets, endpoint, doorbell, going: None, next_port }
+        Server { stack, clients, sockets, endpoint, doorbell, going: None, next_port, now_ms: 0 }
     }
 
     /// One turn of everything. True if there is more to do at once.
     pub fn turn(&mut self, now_ms: u64) -> bool {
-        let sockets = &mut self.sockets;
-        let more = self.stack.take_in(now_ms, &mut |set, full| sockets.look_at_listeners(set, full, now_ms));
-        self.sockets.look_at_listeners(&mut self.stack.sockets, &mut self.stack.link.full, now_ms);
+        self.now_ms = now_ms;
+        let mut ports = Ports { sockets: &mut self.sockets, clients: &self.clients, now_ms };
+        let more = self.stack.take_in(now_ms, &mut ports);
+        self.sockets.look_at_listeners(&mut self.stack.sockets, now_ms);
         for client in &self.clients {
             let (Some(buffer), Some(bell)) = (&client.buffer, client.bell) else { continue };
-            if self.sockets.pump(client.number, buffer, &mut self.stack.sockets) {
+            if self.sockets.pump(client.number, buffer, &mut self.stack.sockets, now_ms) {
                 let _ = bell.signal(NEWS);
             }
         }
@@ -101,7 +98,7 @@ impl<F: Frames, I: Identifiers> Server<F, I> {
         }
     }
 
-    fn client(&self, number: Badge) -> Result<&Client, Error> {
+    fn client(&self, number: Badge) -> Result<&Client<Window>, Error> {
         let found = self.clients.iter().find(|c| u64::from(c.number) == number.0);
         found.filter(|c| c.bell.is_some() && c.buffer.is_some()).ok_or(Error::NotAttached)
     }
@@ -119,13 +116,22 @@ impl<F: Frames, I: Identifiers> Server<F, I> {
         self.going = Some(minted.handle());
         Ok(Cap(minted.handle()))
     }
-    fn open(&mut self, client: Badge, kind: Kind, pipes: Option<Pipes>, bytes: usize) -> Result<Cap, Error> {
+    fn open(&mut self, client: Badge, kind: Kind, pipes: Pipes, bytes: usize) -> Result<Cap, Error> {
         let (place, generation) = self.sockets.add(client.0 as u32, kind, pipes, bytes).ok_or(Error::NoRoom)?;
         self.mint(place, generation).inspect_err(|_| self.sockets.remove(place, &mut self.stack.sockets))
     }
     fn room(&self, client: Badge, sizes: &Area) -> Result<usize, Error> {
         let bytes = sizes.receive_bytes as usize + sizes.send_bytes as usize;
         if self.sockets.has_room(client.0 as u32, bytes, &self.stack.sockets) { Ok(bytes) } else { Err(Error::NoRoom) }
+    }
+    /// An end that a client names: an address must be one of its own.
+    fn local(&self, named: Peer) -> Result<IpListenEndpoint, Error> {
+        let address = Ipv6Address::from(named.address);
+        if address.is_unspecified() {
+            return Ok(IpListenEndpoint { addr: None, port: named.port });
+        }
+        let is_own = self.stack.autoconf.addresses().any(|own| own == address);
+        if is_own { Ok(IpListenEndpoint { addr: Some(address.into()), port: named.port }) } else { Err(Error::BadPeer) }
     }
     fn own_port(&mut self) -> u16 {
         loop {
@@ -150,50 +156,63 @@ impl<F: Frames, I: Identifiers> Serve for Server<F, I> {
         Ok(Cap(self.doorbell.handle()))
     }
 
-    fn connect(&mut self, client: Badge, area: Area, peer: Peer) -> Result<Cap, Error> {
+    fn connect(&mut self, client: Badge, area: Area, local: Peer, peer: Peer) -> Result<Cap, Error> {
         let pipes = self.pipes(client, area)?;
         let bytes = self.room(client, &area)?;
         let address = Ipv6Address::from(peer.address);
         if address.is_unspecified() || address.is_multicast() || address.is_loopback() || peer.port == 0 {
             return Err(Error::BadPeer);
         }
+        let mut local = self.local(local)?;
+        let remote = IpEndpoint::new(address.into(), peer.port);
         if self.stack.autoconf.addresses().next().is_none() {
             return Err(Error::NoLink);
         }
-        let mut socket = connection(area.receive_bytes, area.send_bytes).ok_or(Error::NoRoom)?;
-        let port = self.own_port();
-        let remote = (IpAddress::Ipv6(address), peer.port);
-        socket.connect(self.stack.interface.context(), remote, port).map_err(|_| Error::BadPeer)?;
-        let handle = self.stack.sockets.add(socket);
-        self.open(client, Kind::Tcp { handle, shut: false, opened: false }, Some(pipes), bytes)
-    }
-
-    fn listen(&mut self, client: Badge, sizes: Area, port: u16, backlog: u16) -> Result<Cap, Error> {
-        self.client(client)?;
-        if !(Area { offset_bytes: 0, ..sizes }).fits(api_socket::BUFFER_BYTES) || port == 0 {
-            return Err(Error::BadArea);
+        let addr = local.addr.or_else(|| self.stack.interface.get_source_address(&remote.addr)).ok_or(Error::NoLink)?;
+        if local.port == 0 {
+            local.port = self.own_port();
         }
-        if self.sockets.is_listened_on(port) {
+        if is_connected(&self.stack.sockets, IpEndpoint::new(addr, local.port), remote) {
             return Err(Error::InUse);
         }
-        let bytes = self.room(client, &sizes)?;
-        let listener = Listener::new(port, sizes, backlog, &mut self.stack.sockets).ok_or(Error::NoRoom)?;
-        self.open(client, Kind::Listener(listener), None, bytes)
+        let mut socket = connection(area.receive_bytes, area.send_bytes).ok_or(Error::NoRoom)?;
+        socket.connect(self.stack.interface.context(), remote, (addr, local.port)).map_err(|_| Error::BadPeer)?;
+        let handle = self.stack.sockets.add(socket);
+        self.open(client, Kind::Tcp(Connection::new(handle, false)), pipes, bytes)
     }
 
-    fn bind(&mut self, client: Badge, area: Area, port: u16) -> Result<Cap, Error> {
+    fn listen(&mut self, client: Badge, area: Area, local: Peer, backlog: u16) -> Result<Cap, Error> {
+        let pipes = self.pipes(client, area)?;
+        let mut local = self.local(local)?;
+        if local.port == 0 {
+            local.port = self.own_port();
+        }
+        if self.sockets.is_listened_on(local) {
+            return Err(Error::InUse);
+        }
+        let bytes = self.room(client, &area)?;
+        let listener = Listener::new(local, area, backlog, &mut self.stack.sockets).ok_or(Error::NoRoom)?;
+        self.open(client, Kind::Listener(listener), pipes, bytes)
+    }
+
+    fn bind(&mut self, client: Badge, area: Area, local: Peer) -> Result<Cap, Error> {
         let pipes = self.pipes(client, area)?;
         let bytes = self.room(client, &area)?;
-        if port != 0 && self.sockets.is_bound(port, &self.stack.sockets) {
+        let mut local = self.local(local)?;
+        if local.port == 0 {
+            local.port = self.own_port();
+        }
+        if self.sockets.is_bound(local) {
             return Err(Error::InUse);
         }
-        let port = if port == 0 { self.own_port() } else { port };
-        let (receive, send) = sockets::buffers(area.receive_bytes, area.send_bytes).ok_or(Error::NoRoom)?;
-        let meta = || alloc::vec![udp::PacketMetadata::EMPTY; DATAGRAMS];
-        let mut socket = udp::Socket::new(udp::PacketBuffer::new(meta(), receive), udp::PacketBuffer::new(meta(), send));
-        socket.bind(port).map_err(|_| Error::InUse)?;
+        // What comes in never passes through it.
+        let (_, send) = sockets::buffers(0, area.send_bytes).ok_or(Error::NoRoom)?;
+        let meta = |count| alloc::vec![udp::PacketMetadata::EMPTY; count];
+        let empty = udp::PacketBuffer::new(meta(0), alloc::vec![]);
+        let mut socket = udp::Socket::new(empty, udp::PacketBuffer::new(meta(DATAGRAMS), send));
+        socket.bind(local).map_err(|_| Error::InUse)?;
         let handle = self.stack.sockets.add(socket);
-        self.open(client, Kind::Udp { handle }, Some(pipes), bytes)
+        self.open(client, Kind::Udp { handle, local }, pipes, bytes)
     }
 
     fn address(&mut self, _: Badge, n: u32) -> Result<Peer, Error> {
@@ -212,14 +231,17 @@ impl<F: Frames, I: Identifiers> one::Serve for Server<F, I> {
         let record = self.sockets.get(place, generation).ok_or(one::Error::WrongKind)?;
         let client = Badge(u64::from(record.client));
         let Kind::Listener(listener) = &mut record.kind else { return Err(one::Error::WrongKind) };
-        let same = (area.receive_bytes, area.send_bytes) == (listener.sizes.receive_bytes, listener.sizes.send_bytes);
-        let handle = if same { listener.accept(&self.stack.sockets) } else { return Err(one::Error::BadArea) };
-        let handle = handle.ok_or(one::Error::Nothing)?;
+        let same = (area.receive_bytes, area.send_bytes) == (listener.area.receive_bytes, listener.area.send_bytes);
+        if !same || area.offset_bytes == listener.area.offset_bytes {
+            return Err(one::Error::BadArea);
+        }
+        let handle = listener.accept(&self.stack.sockets).ok_or(one::Error::Nothing)?;
         let pipes = self.pipes(client, area).map_err(|_| one::Error::BadArea);
         let bytes = self.room(client, &area).map_err(|_| one::Error::NoRoom);
-        let kind = Kind::Tcp { handle, shut: false, opened: true };
         match (pipes, bytes) {
-            (Ok(pipes), Ok(bytes)) => self.open(client, kind, Some(pipes), bytes).map_err(|_| one::Error::NoRoom),
+            (Ok(pipes), Ok(bytes)) => {
+                self.open(client, Kind::Tcp(Connection::new(handle, true)), pipes, bytes).map_err(|_| one::Error::NoRoom)
+            }
             (Err(error), _) | (_, Err(error)) => {
                 self.stack.sockets.get_mut::<tcp::Socket<'static>>(handle).abort();
                 self.sockets.orphaned();
@@ -229,7 +251,7 @@ impl<F: Frames, I: Identifiers> one::Serve for Server<F, I> {
     }
     fn shut(&mut self, socket: Badge) -> Result<(), one::Error> {
         match &mut self.record(socket)?.kind {
-            Kind::Tcp { shut, .. } => *shut = true,
+            Kind::Tcp(it) => it.shut = true,
             _ => return Err(one::Error::WrongKind),
         }
         Ok(())
@@ -240,20 +262,31 @@ impl<F: Frames, I: Identifiers> one::Serve for Server<F, I> {
         Ok(())
     }
     fn peer(&mut self, socket: Badge) -> Result<Peer, one::Error> {
-        let Kind::Tcp { handle, .. } = self.record(socket)?.kind else { return Err(one::Error::WrongKind) };
+        let Kind::Tcp(it) = &self.record(socket)?.kind else { return Err(one::Error::WrongKind) };
+        let handle = it.handle;
         let remote = self.stack.sockets.get::<tcp::Socket<'static>>(handle).remote_endpoint();
         let (IpAddress::Ipv6(address), port) = remote.map(|r| (r.addr, r.port)).ok_or(one::Error::Nothing)?;
         Ok(Peer { address: address.octets(), port })
     }
     fn keep_alive(&mut self, socket: Badge, seconds: u32) -> Result<(), one::Error> {
-        let Kind::Tcp { handle, .. } = self.record(socket)?.kind else { return Err(one::Error::WrongKind) };
+        let Kind::Tcp(it) = &self.record(socket)?.kind else { return Err(one::Error::WrongKind) };
+        let handle = it.handle;
         sockets::keep_alive(self.stack.sockets.get_mut(handle), seconds);
         Ok(())
     }
-    fn port(&mut self, socket: Badge) -> Result<u16, one::Error> {
+    fn local(&mut self, socket: Badge) -> Result<Peer, one::Error> {
         let (place, generation) = split(socket);
         let record = self.sockets.get(place, generation).ok_or(one::Error::WrongKind)?;
-        record.port(&self.stack.sockets).ok_or(one::Error::Nothing)
+        let local = record.local(&self.stack.sockets).ok_or(one::Error::Nothing)?;
+        let address = local.addr.map_or([0; 16], |IpAddress::Ipv6(address)| address.octets());
+        Ok(Peer { address, port: local.port })
+    }
+    fn release(&mut self, socket: Badge) -> Result<(), one::Error> {
+        if !matches!(self.record(socket)?.kind, Kind::Tcp(_)) {
+            return Err(one::Error::WrongKind);
+        }
+        self.sockets.release(split(socket).0, self.now_ms);
+        Ok(())
     }
 }
 

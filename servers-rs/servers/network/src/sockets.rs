@@ -6,25 +6,51 @@
 use crate::listener::Listener;
 use alloc::vec::Vec;
 use api_socket::pipe::{self, DATAGRAM_BYTES, End};
-use api_socket::{Area, State};
+use api_socket::{Area, Cause, MAX_DATAGRAM_BYTES, State};
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::{Socket, tcp, udp};
 use smoltcp::time::Duration;
-use smoltcp::wire::{IpAddress, IpEndpoint};
+use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
+use sys::Notification;
 
 /// Sockets of all clients together.
 pub const MAX_SOCKETS: usize = 512;
 /// Ended connections that are remembered, so that a peer which did not hear of the end hears it again.
 const MAX_LINGERING: usize = 32;
-/// A datagram of the largest frame.
-const MAX_DATAGRAM_BYTES: usize = 1500;
 /// A peer that does not answer for so long is given up (RFC 9293, 3.8.3: at least 100 s for data).
 const GIVE_UP: Duration = Duration::from_secs(120);
+/// A released connection whose peer does not end its half is ended so much later.
+const RELEASE_MS: u64 = 120_000;
+
+/// Who opens sockets.
+pub struct Client<M> {
+    pub number: u32,
+    pub buffer: Option<M>,
+    pub bell: Option<Notification>,
+}
 
 pub enum Kind {
-    Tcp { handle: SocketHandle, shut: bool, opened: bool },
-    Udp { handle: SocketHandle },
+    Tcp(Connection),
+    Udp { handle: SocketHandle, local: IpListenEndpoint },
     Listener(Listener),
+}
+
+#[derive(Clone, Copy)]
+pub struct Connection {
+    pub handle: SocketHandle,
+    /// Nothing follows what is in the pipe.
+    pub shut: bool,
+    pub opened: bool,
+    /// Known when a reset came.
+    pub cause: Option<Cause>,
+    /// Its client gave it up to be ended in order, until then.
+    pub released_until_ms: Option<u64>,
+}
+
+impl Connection {
+    pub fn new(handle: SocketHandle, opened: bool) -> Connection {
+        Connection { handle, shut: false, opened, cause: None, released_until_ms: None }
+    }
 }
 
 pub struct Pipes {
@@ -38,9 +64,11 @@ pub struct Record {
     pub generation: u32,
     pub client: u32,
     pub kind: Kind,
-    /// A listener has none.
-    pub pipes: Option<Pipes>,
+    /// Of a listener only their area's header is used.
+    pub pipes: Pipes,
     pub bytes: usize,
+    /// Something came for it that its client was not told of.
+    pub news: bool,
 }
 
 #[derive(Default)]
@@ -63,12 +91,12 @@ fn used_bytes(set: &SocketSet<'static>) -> usize {
 }
 
 impl Record {
-    /// The port on this host, if it has one.
-    pub fn port(&self, set: &SocketSet<'static>) -> Option<u16> {
+    /// Its own end, if it has one.
+    pub fn local(&self, set: &SocketSet<'static>) -> Option<IpListenEndpoint> {
         match &self.kind {
-            Kind::Tcp { handle, .. } => set.get::<tcp::Socket<'static>>(*handle).local_endpoint().map(|l| l.port),
-            Kind::Udp { handle } => Some(set.get::<udp::Socket<'static>>(*handle).endpoint().port),
-            Kind::Listener(listener) => Some(listener.port),
+            Kind::Tcp(it) => set.get::<tcp::Socket<'static>>(it.handle).local_endpoint().map(IpListenEndpoint::from),
+            Kind::Udp { local, .. } => Some(*local),
+            Kind::Listener(listener) => Some(listener.local),
         }
     }
 }
@@ -101,7 +129,7 @@ fn timestamp() -> u32 {
 
 impl Sockets {
     /// A place for a socket. `None`: there are as many as may be, or this client has as much as it may.
-    pub fn add(&mut self, client: u32, kind: Kind, pipes: Option<Pipes>, bytes: usize) -> Option<(usize, u32)> {
+    pub fn add(&mut self, client: u32, kind: Kind, pipes: Pipes, bytes: usize) -> Option<(usize, u32)> {
         let place = match self.records.iter().position(Option::is_none) {
             Some(place) => place,
             None if self.records.len() < MAX_SOCKETS => {
@@ -111,7 +139,7 @@ impl Sockets {
             None => return None,
         };
         self.generation = self.generation.wrapping_add(1);
-        let record = Record { generation: self.generation, client, kind, pipes, bytes };
+        let record = Record { generation: self.generation, client, kind, pipes, bytes, news: false };
         *self.records.get_mut(place)? = Some(record);
         Some((place, self.generation))
     }
@@ -135,11 +163,11 @@ impl Sockets {
     pub fn remove(&mut self, place: usize, set: &mut SocketSet<'static>) {
         let Some(record) = self.records.get_mut(place).and_then(Option::take) else { return };
         match record.kind {
-            Kind::Tcp { handle, .. } => {
-                leave(handle, set);
+            Kind::Tcp(it) => {
+                leave(it.handle, set);
                 self.orphans = true;
             }
-            Kind::Udp { handle } => drop(set.remove(handle)),
+            Kind::Udp { handle, .. } => drop(set.remove(handle)),
             Kind::Listener(listener) => listener.end(set),
         }
     }
@@ -153,26 +181,48 @@ impl Sockets {
 
     /// Whether some socket has this port.
     pub fn has_port(&self, port: u16, set: &SocketSet<'static>) -> bool {
-        self.records.iter().flatten().any(|r| r.port(set) == Some(port))
+        self.records.iter().flatten().any(|r| r.local(set).is_some_and(|local| local.port == port))
     }
-    /// Whether somebody listens on it.
-    pub fn is_listened_on(&self, port: u16) -> bool {
-        self.records.iter().flatten().any(|r| matches!(&r.kind, Kind::Listener(it) if it.port == port))
+    /// Whether somebody listens where a new listener would.
+    pub fn is_listened_on(&self, local: IpListenEndpoint) -> bool {
+        self.records.iter().flatten().any(|r| matches!(&r.kind, Kind::Listener(it) if overlap(it.local, local)))
     }
     /// Whether datagrams to it are somebody's.
-    pub fn is_bound(&self, port: u16, set: &SocketSet<'static>) -> bool {
-        self.records.iter().flatten().any(|r| matches!(r.kind, Kind::Udp { .. }) && r.port(set) == Some(port))
+    pub fn is_bound(&self, local: IpListenEndpoint) -> bool {
+        self.records.iter().flatten().any(|r| matches!(&r.kind, Kind::Udp { local: own, .. } if overlap(*own, local)))
     }
-    /// Lets each listener look at its sockets; `full` are the ports that can take no request.
-    pub fn look_at_listeners(&mut self, set: &mut SocketSet<'static>, full: &mut Vec<u16>, now_ms: u64) {
-        full.clear();
+    /// Who listens there.
+    pub fn listener(&mut self, to: IpEndpoint) -> Option<&mut Listener> {
+        self.records.iter_mut().flatten().find_map(|r| match &mut r.kind {
+            Kind::Listener(listener) if listener.is_for(to) => Some(listener),
+            _ => None,
+        })
+    }
+    /// A reset came: whose connection is gone now knows why.
+    pub fn was_reset(&mut self, set: &SocketSet<'static>) {
+        for record in self.records.iter_mut().flatten() {
+            if let Kind::Tcp(it) = &mut record.kind
+                && it.cause.is_none()
+                && set.get::<tcp::Socket<'static>>(it.handle).state() == tcp::State::Closed
+            {
+                it.cause = Some(if it.opened { Cause::Reset } else { Cause::Refused });
+            }
+        }
+    }
+    /// Lets each listener look at its sockets.
+    pub fn look_at_listeners(&mut self, set: &mut SocketSet<'static>, now_ms: u64) {
         let limit = self.limit_bytes;
         for record in self.records.iter_mut().flatten() {
-            if let Kind::Listener(listener) = &mut record.kind
-                && !listener.turn(set, now_ms, |set, bytes| used_bytes(set) + bytes <= limit)
-            {
-                full.push(listener.port);
+            if let Kind::Listener(listener) = &mut record.kind {
+                listener.turn(set, now_ms, |set, bytes| used_bytes(set) + bytes <= limit);
             }
+        }
+    }
+    /// A connection ends in order, without its client.
+    pub fn release(&mut self, place: usize, now_ms: u64) {
+        if let Some(Record { kind: Kind::Tcp(it), .. }) = self.records.get_mut(place).and_then(Option::as_mut) {
+            it.shut = true;
+            it.released_until_ms = Some(now_ms + RELEASE_MS);
         }
     }
     /// A connection was given up that no record has.
@@ -186,7 +236,7 @@ impl Sockets {
         }
         let owned = |handle| {
             self.records.iter().flatten().any(|r| match &r.kind {
-                Kind::Tcp { handle: own, .. } | Kind::Udp { handle: own } => *own == handle,
+                Kind::Tcp(Connection { handle: own, .. }) | Kind::Udp { handle: own, .. } => *own == handle,
                 Kind::Listener(listener) => listener.owns(handle),
             })
         };
@@ -202,23 +252,44 @@ impl Sockets {
     }
 
     /// Moves bytes of every socket of a client both ways. True if the client has something new to see.
-    pub fn pump(&mut self, client: u32, memory: &impl pipe::Memory, set: &mut SocketSet<'static>) -> bool {
+    pub fn pump(&mut self, client: u32, memory: &impl pipe::Memory, set: &mut SocketSet<'static>, now_ms: u64) -> bool {
         let mut news = false;
-        for record in self.records.iter_mut().flatten().filter(|r| r.client == client) {
-            let Some(pipes) = &mut record.pipes else {
-                if let Kind::Listener(listener) = &mut record.kind {
-                    news |= listener.has_news(set);
-                }
-                continue;
-            };
+        for place in 0..self.records.len() {
+            let record = self.records.get_mut(place).and_then(Option::as_mut).filter(|r| r.client == client);
+            let Some(record) = record else { continue };
+            news |= core::mem::take(&mut record.news);
+            let mut is_over = false;
             news |= match &mut record.kind {
-                Kind::Tcp { handle, shut, opened } => stream(set.get_mut(*handle), pipes, memory, *shut, opened),
-                Kind::Udp { handle } => datagrams(set.get_mut(*handle), pipes, memory),
-                Kind::Listener(_) => false,
+                Kind::Tcp(it) => {
+                    let socket = set.get_mut(it.handle);
+                    let moved = stream(socket, &mut record.pipes, memory, it);
+                    is_over = it.released_until_ms.is_some_and(|until_ms| is_left(socket, until_ms <= now_ms));
+                    moved
+                }
+                Kind::Udp { handle, local } => datagrams(set.get_mut(*handle), local.addr, &mut record.pipes, memory),
+                Kind::Listener(listener) => {
+                    let ready = listener.ready(set) as u32;
+                    let before = pipe::set_detail(memory, &record.pipes.area, ready);
+                    pipe::set_state(memory, &record.pipes.area, State::Open as u32) | (ready > before)
+                }
             };
+            if is_over {
+                self.remove(place, set);
+            }
         }
         news
     }
+}
+
+/// Whether two cannot be had at once.
+fn overlap(a: IpListenEndpoint, b: IpListenEndpoint) -> bool {
+    a.port == b.port && (a.addr.is_none() || b.addr.is_none() || a.addr == b.addr)
+}
+
+/// Whether a released connection is at its end. What comes for nobody is answered with a reset (RFC 1122, 4.2.2.13).
+fn is_left(socket: &mut tcp::Socket<'static>, is_late: bool) -> bool {
+    let is_over = matches!(socket.state(), tcp::State::Closed | tcp::State::TimeWait);
+    is_over || is_late || socket.can_recv()
 }
 
 /// A connection whose owner is gone: the stack ends it with a reset, unless both sides ended it already, and `sweep` takes it.
@@ -237,9 +308,9 @@ pub fn keep_alive(it: &mut tcp::Socket<'static>, seconds: u32) {
     it.set_timeout(Some(if seconds > 0 { every * 3 } else { GIVE_UP }));
 }
 
-fn stream(it: &mut tcp::Socket<'_>, pipes: &mut Pipes, memory: &impl pipe::Memory, shut: bool, opened: &mut bool) -> bool {
+fn stream(it: &mut tcp::Socket<'_>, pipes: &mut Pipes, memory: &impl pipe::Memory, of: &mut Connection) -> bool {
     let mut news = false;
-    while it.can_recv() && pipes.received.room(memory) > 0 {
+    while of.released_until_ms.is_none() && it.can_recv() && pipes.received.room(memory) > 0 {
         let moved = it.recv(|bytes| {
             let count = pipes.received.put(memory, bytes);
             (count, count)
@@ -259,10 +330,10 @@ fn stream(it: &mut tcp::Socket<'_>, pipes: &mut Pipes, memory: &impl pipe::Memor
             _ => break,
         }
     }
-    if shut && pipes.sent.available(memory) == 0 && it.may_send() {
+    if of.shut && pipes.sent.available(memory) == 0 && it.may_send() {
         it.close();
     }
-    *opened |= it.may_recv() || it.may_send();
+    of.opened |= it.may_recv() || it.may_send();
     let state = match it.state() {
         tcp::State::SynSent | tcp::State::SynReceived | tcp::State::Listen => State::Opening,
         tcp::State::Established | tcp::State::FinWait1 | tcp::State::FinWait2 => State::Open,
@@ -271,54 +342,65 @@ fn stream(it: &mut tcp::Socket<'_>, pipes: &mut Pipes, memory: &impl pipe::Memor
         // Whether the peer has all that was sent is not known before the end.
         tcp::State::CloseWait | tcp::State::LastAck | tcp::State::Closing => State::PeerShut,
         tcp::State::TimeWait => State::Closed,
-        tcp::State::Closed if *opened && shut => State::Closed,
+        tcp::State::Closed if of.opened && of.shut && of.cause.is_none() => State::Closed,
         tcp::State::Closed => State::Failed,
     };
+    if state == State::Failed {
+        pipe::set_detail(memory, &pipes.area, of.cause.unwrap_or(Cause::TimedOut) as u32);
+    }
     pipe::set_state(memory, &pipes.area, state as u32) | news
 }
 
-fn datagrams(it: &mut udp::Socket<'_>, pipes: &mut Pipes, memory: &impl pipe::Memory) -> bool {
+/// What is to go out; what comes in is handed on by `gate.rs`.
+fn datagrams(it: &mut udp::Socket<'_>, from: Option<IpAddress>, pipes: &mut Pipes, memory: &impl pipe::Memory) -> bool {
     let mut news = false;
-    let mut bytes = [0; DATAGRAM_BYTES + MAX_DATAGRAM_BYTES];
-    while it.can_recv() {
-        let (header, room) = bytes.split_at_mut(DATAGRAM_BYTES);
-        let Ok((length, from)) = it.recv_slice(room) else { continue };
-        write_header(header, &from.endpoint, length as u16);
-        let whole = bytes.get(..DATAGRAM_BYTES + length).unwrap_or(&[]);
-        // Without room it is lost, as datagrams are.
-        if pipes.received.room(memory) >= whole.len() {
-            pipes.received.put(memory, whole);
-            news = true;
-        }
-    }
     while it.can_send() {
-        let Some(header) = bytes.get_mut(..DATAGRAM_BYTES) else { break };
-        if pipes.sent.look(memory, header) < DATAGRAM_BYTES {
+        let mut header = [0; DATAGRAM_BYTES];
+        if pipes.sent.look(memory, &mut header) < DATAGRAM_BYTES {
             break;
         }
-        let (to, length) = read_header(header);
-        let whole = DATAGRAM_BYTES + usize::from(length);
-        if usize::from(length) > MAX_DATAGRAM_BYTES || pipes.sent.available(memory) < whole {
+        let (to, length) = read_header(&header);
+        if length > MAX_DATAGRAM_BYTES || pipes.sent.available(memory) < DATAGRAM_BYTES + length {
             // No datagram of ours: what is in the pipe means nothing.
             pipes.sent.skip(memory, pipes.sent.available(memory));
             break;
         }
-        pipes.sent.take(memory, bytes.get_mut(..whole).unwrap_or(&mut []));
-        let _ = it.send_slice(bytes.get(DATAGRAM_BYTES..whole).unwrap_or(&[]), to);
+        let mut meta = udp::UdpMetadata::from(to);
+        meta.local_address = from;
+        let moved = it.send_with(length, meta, |room| {
+            pipes.sent.skip(memory, DATAGRAM_BYTES);
+            pipes.sent.take(memory, room);
+            length
+        });
+        if moved == Err(udp::SendError::BufferFull) {
+            break;
+        }
+        if moved.is_err() {
+            pipes.sent.skip(memory, DATAGRAM_BYTES + length);
+        }
         news = true;
     }
     pipe::set_state(memory, &pipes.area, State::Open as u32) | news
 }
 
-fn write_header(header: &mut [u8], from: &IpEndpoint, length: u16) {
+impl Pipes {
+    /// A datagram that came; without room it is lost, as datagrams are.
+    pub fn deliver(&mut self, memory: &impl pipe::Memory, from: IpEndpoint, bytes: &[u8]) -> bool {
+        let length = u16::try_from(bytes.len());
+        length.is_ok_and(|length| self.received.put_whole(memory, &[&header_of(&from, length), bytes]))
+    }
+}
+
+fn header_of(from: &IpEndpoint, length: u16) -> [u8; DATAGRAM_BYTES] {
+    let mut header = [0; DATAGRAM_BYTES];
     let IpAddress::Ipv6(address) = from.addr;
     let fields = address.octets().into_iter().chain(from.port.to_le_bytes()).chain(length.to_le_bytes());
     header.iter_mut().zip(fields).for_each(|(to, byte)| *to = byte);
+    header
 }
-fn read_header(header: &[u8]) -> (IpEndpoint, u16) {
-    let mut fields = [0; DATAGRAM_BYTES];
-    fields.iter_mut().zip(header).for_each(|(to, byte)| *to = *byte);
-    let [a @ .., p, q, m, n] = fields;
+fn read_header(header: &[u8; DATAGRAM_BYTES]) -> (IpEndpoint, usize) {
+    let [a @ .., p, q, m, n] = *header;
     let address = smoltcp::wire::Ipv6Address::from(a);
-    (IpEndpoint { addr: IpAddress::Ipv6(address), port: u16::from_le_bytes([p, q]) }, u16::from_le_bytes([m, n]))
+    let length = usize::from(u16::from_le_bytes([m, n]));
+    (IpEndpoint { addr: IpAddress::Ipv6(address), port: u16::from_le_bytes([p, q]) }, length)
 }

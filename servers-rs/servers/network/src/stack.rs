@@ -3,9 +3,9 @@
 
 use crate::advert::News;
 use crate::autoconf::{Action, Autoconf, Identifiers};
-use crate::link::{ETHERNET_HEADER_BYTES, FRAME_BYTES, Frames, Link};
-use alloc::vec::Vec;
-use smoltcp::iface::{Config, Interface, PollIngressSingleResult, SocketSet};
+use crate::inspect::{Kind, Segment};
+use crate::link::{ETHERNET_HEADER_BYTES, FRAME_BYTES, Frames, Link, Staged};
+use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::Socket;
 use smoltcp::time::Instant;
@@ -22,6 +22,14 @@ const LEAST_MTU_BYTES: u32 = 1280;
 const RAISE_MS: u64 = 600_000;
 const ALL_ROUTERS: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const ALL_NODES: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+
+/// Who guards the ports.
+pub trait Gate {
+    /// Whether the stack is to see this segment or datagram, which is in the frame.
+    fn before(&mut self, segment: &Segment, frame: &[u8], set: &mut SocketSet<'static>) -> bool;
+    /// The stack saw a request or a reset.
+    fn after(&mut self, segment: &Segment, set: &mut SocketSet<'static>);
+}
 
 pub struct Stack<F, I> {
     pub link: Link<F>,
@@ -44,20 +52,29 @@ impl<F: Frames, I: Identifiers> Stack<F, I> {
         Stack { link, sockets: SocketSet::new(alloc::vec![]), interface, autoconf, address, raise_at_ms: u64::MAX, seed }
     }
 
-    /// Frames in, and what follows from them. `requested` is called after a request for a connection, before the next
-    /// frame. True if frames may be left over.
-    pub fn take_in(&mut self, now_ms: u64, requested: &mut dyn FnMut(&mut SocketSet<'static>, &mut Vec<u16>)) -> bool {
+    /// Frames in, and what follows from them. True if frames may be left over.
+    pub fn take_in(&mut self, now_ms: u64, gate: &mut impl Gate) -> bool {
         let now = instant(now_ms);
         let mut count = 0;
         while count < BATCH {
-            let result = self.interface.poll_ingress_single(now, &mut self.link, &mut self.sockets);
-            if core::mem::take(&mut self.link.requested) {
-                requested(&mut self.sockets, &mut self.link.full);
+            match self.link.stage() {
+                None if !self.hear(now_ms) => break,
+                None => {}
+                Some(Staged::Other) => {
+                    self.interface.poll_ingress_single(now, &mut self.link, &mut self.sockets);
+                    self.hear(now_ms);
+                }
+                Some(Staged::Port(segment)) => {
+                    if gate.before(&segment, self.link.frame(), &mut self.sockets) {
+                        self.interface.poll_ingress_single(now, &mut self.link, &mut self.sockets);
+                        if matches!(segment.kind, Kind::Request | Kind::Reset) {
+                            gate.after(&segment, &mut self.sockets);
+                        }
+                    } else {
+                        self.link.dismiss();
+                    }
+                }
             }
-            if result == PollIngressSingleResult::None && !self.hear(now_ms) {
-                break;
-            }
-            self.hear(now_ms);
             count += 1;
         }
         while let Some(action) = self.autoconf.poll(now_ms) {
@@ -204,4 +221,4 @@ pub fn instant(now_ms: u64) -> Instant {
 
 #[cfg(test)]
 #[path = "stack_tests.rs"]
-mod tests;
+pub mod tests;

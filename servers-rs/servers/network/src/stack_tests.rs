@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 use super::*;
-use crate::advert::tests::{frame, prefix_option, router_message};
+use crate::inspect::tests::{frame, prefix_option, router_message};
 use crate::link::Buffer;
 use smoltcp::socket::tcp::{self, Socket as Tcp, SocketBuffer};
 use smoltcp::wire::TcpPacket;
 use std::collections::VecDeque;
 
-const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
+pub const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 const ROUTER: Ipv6Address = Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 const LINK: Ipv6Address = Ipv6Address::new(0xfe80, 0, 0, 0, 0x5054, 0xff, 0xfe12, 0x3456);
 
 #[derive(Default)]
-struct Wire {
-    incoming: VecDeque<Vec<u8>>,
-    outgoing: VecDeque<Vec<u8>>,
+pub struct Wire {
+    pub incoming: VecDeque<Vec<u8>>,
+    pub outgoing: VecDeque<Vec<u8>>,
 }
 impl Frames for Wire {
     fn receive(&mut self, into: &mut Buffer) -> Option<usize> {
@@ -29,18 +29,26 @@ impl Frames for Wire {
     }
     fn flush(&mut self) {}
 }
-struct Plain([u8; 6]);
+pub struct Plain([u8; 6]);
 impl Identifiers for Plain {
     fn identifier(&self, _: Ipv6Address, tries: u8) -> [u8; 8] {
         let [a, b, c, d, e, f] = self.0;
         [a ^ 2, b, c, 0xff, 0xfe, d, e, f ^ tries]
     }
 }
-type Host = Stack<Wire, Plain>;
+/// Lets everything pass.
+struct Open;
+impl Gate for Open {
+    fn before(&mut self, _: &Segment, _: &[u8], _: &mut SocketSet<'static>) -> bool {
+        true
+    }
+    fn after(&mut self, _: &Segment, _: &mut SocketSet<'static>) {}
+}
+pub type Host = Stack<Wire, Plain>;
 impl Host {
     /// One turn of a host on which nobody listens.
-    fn poll(&mut self, now_ms: u64) -> bool {
-        let more = self.take_in(now_ms, &mut |_, _| ());
+    pub fn poll(&mut self, now_ms: u64) -> bool {
+        let more = self.take_in(now_ms, &mut Open);
         self.give_out(now_ms);
         more
     }
@@ -49,7 +57,7 @@ impl Host {
 fn host(address: [u8; 6]) -> Host {
     Stack::new(Wire::default(), address, 1500, Plain(address), 7)
 }
-fn up(address: [u8; 6]) -> Host {
+pub fn up(address: [u8; 6]) -> Host {
     let mut it = host(address);
     it.poll(0);
     it.poll(1000);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 use super::*;
+use crate::advert::MAX_OPTIONS;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{EthernetAddress, Icmpv6Repr, Ipv6Repr};
 
@@ -157,4 +158,53 @@ fn no_frame_makes_it_panic() {
             }
         }
     }
+}
+
+/// The same frame with a hop-by-hop header in front of what it carries.
+fn hidden(frame: &[u8]) -> Vec<u8> {
+    let header = [frame[20], 0, 5, 2, 0, 0, 1, 0];
+    let mut bytes = [&frame[..54], &header, &frame[54..]].concat();
+    bytes[20] = 0;
+    let length = (bytes.len() - 54) as u16;
+    bytes[18..20].copy_from_slice(&length.to_be_bytes());
+    bytes
+}
+
+#[test]
+fn behind_a_hop_by_hop_header_only_multicast_listener_discovery_is_taken() {
+    let query = [&[130, 0, 0, 0, 0, 10, 0, 0][..], &[0; 16], &[2, 125, 0, 0]].concat();
+    let good = hidden(&frame(ROUTER, ALL_NODES, 1, &query));
+    assert_eq!(inspect(&good), Verdict::Pass);
+    let mut wrong = good.clone();
+    *wrong.last_mut().unwrap() ^= 1;
+    let mut no_end = good;
+    no_end[55] = 9;
+    // Neighbour discovery from beyond the link, a segment and a datagram to a port.
+    let advert = hidden(&frame(ROUTER, ALL_NODES, 64, &router_message(1800, 0, &[])));
+    let as_protocol = |number: u8| {
+        let mut bytes = hidden(&frame(ROUTER, HOST, 64, &query));
+        bytes[54] = number;
+        bytes
+    };
+    for bad in [wrong, no_end, advert, as_protocol(6), as_protocol(17), as_protocol(0)] {
+        assert_eq!(inspect(&bad), Verdict::Drop);
+    }
+}
+
+#[test]
+fn segments_and_datagrams_are_told_by_port_and_kind() {
+    let of = |protocol: u8, flags: u8| {
+        let mut bytes = frame(ROUTER, HOST, 64, &[0, 80, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0]);
+        // Where `frame` put a checksum stands the low half of a port.
+        (bytes[20], bytes[56], bytes[57]) = (protocol, 1, 0);
+        inspect(&bytes)
+    };
+    let port = |kind| {
+        let (from, to) = (IpEndpoint::new(ROUTER.into(), 80), IpEndpoint::new(HOST.into(), 256));
+        Verdict::Port(Segment { from, to, kind })
+    };
+    assert_eq!(of(6, SYN), port(Kind::Request));
+    assert_eq!(of(6, SYN | ACK), port(Kind::Data));
+    assert_eq!(of(6, SYN | RST), port(Kind::Reset));
+    assert_eq!(of(17, 0), port(Kind::Datagram { at: 54 }));
 }
