@@ -50,6 +50,11 @@ plan *args: bootstrap
 why *args: bootstrap
     @{{ orchestrate }} why "$@"
 
+# write which packages the base image is made of, with digests, into configs/base.lock.json
+[group('build')]
+lock-base *args: bootstrap
+    @{{ orchestrate }} lock-base "$@"
+
 # remove out/ and compiled Rust
 [group('build')]
 clean *args: bootstrap

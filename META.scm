@@ -14,7 +14,8 @@
       "0007-trees-are-described-not-laid-out"
       "0008-our-own-authenticode-signer"
       "0009-ext4-for-data"
-      "0010-a-lock-for-each-cpu")
+      "0010-a-lock-for-each-cpu"
+      "0011-the-base-is-locked-debian-packages")
 
     (rules
       "unsafe only in kernel-rs/{machine,boot,start} and servers-rs/lib/{sys,rt,mmio,dma}"

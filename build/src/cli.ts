@@ -20,6 +20,11 @@ export const verbs: Readonly<Record<string, Entry>> = {
   'build-prod': entry('build', 'build the production image into out/prod', () => import('./commands/build-prod.ts')),
   plan: entry('build', 'print every step, input and partition; build nothing', () => import('./commands/plan.ts')),
   why: entry('build', 'say which input makes, or made, an artifact', () => import('./commands/why.ts')),
+  'lock-base': entry(
+    'build',
+    'write which packages the base image is made of, with digests, into configs/base.lock.json',
+    () => import('./commands/lock-base.ts'),
+  ),
   clean: entry('build', 'remove out/ and the compiled Rust', () => import('./commands/clean.ts')),
   'run-qemu': entry(
     'run',

@@ -94,11 +94,33 @@ describe('the partition table', () => {
   });
 });
 
+/** dump.erofs tells where an inode is, but not its set-user bit: that is read from the inode itself (i_mode, 4 bytes from its start). */
+async function modeOnDisk(path: string): Promise<number> {
+  const { stdout } = await run('dump.erofs', [`--path=${path}`, slotImage]);
+  const number = Number(/NID: (\d+)/.exec(stdout)?.[1]);
+  const file = await open(slotImage, 'r');
+  try {
+    const bytes = async (at: number) => (await file.read(Buffer.alloc(4), 0, 4, at)).buffer;
+    const firstBlock = (await bytes(1024 + 40)).readUInt32LE();
+    return (await bytes(firstBlock * 4096 + number * 32 + 4)).readUInt16LE();
+  } finally {
+    await file.close();
+  }
+}
+
 describe('the OS tree', () => {
+  const special = (mode = '0') => (Number.parseInt(mode, 8) & 0o6000) !== 0;
+  let setUser: readonly TreeEntry[];
+  beforeAll(() => {
+    setUser = tree.filter(({ kind, mode }) => kind === 'file' && special(mode));
+    expect(setUser.map(({ path }) => path)).toContain('/usr/bin/mount');
+  });
+
   test('comes out of the EROFS image as it went in', async () => {
     const out = join(scratch, 'erofs');
     await extractErofs(slotImage, out);
     await expectTree(out, tree, { owners: process.getuid?.() === 0 });
+    for (const { path, mode = '' } of setUser) expect((await modeOnDisk(path)) & 0o7777).toBe(Number.parseInt(mode, 8));
   });
 
   test('comes out of the OSTree repository as it went in, by the commit that the slot has', async () => {
@@ -141,6 +163,7 @@ describe('the OS tree', () => {
       .map((line) => line.split(' ').find((word) => word.startsWith('/')));
     const expected = tree.filter((entry) => !['char', 'block', 'fifo'].includes(entry.kind)).map((entry) => entry.path);
     expect(new Set(listed.filter((path) => path !== undefined))).toEqual(new Set(expected));
+    for (const { path, mode } of setUser) expect(await ostree('ls', ref, path)).toMatch(new RegExp(`^-0${mode} 0 \\d+ `));
     await ostree('checkout', '--user-mode', ref, join(scratch, 'checkout'));
     await expectTree(join(scratch, 'checkout'), tree, { owners: false });
   });
@@ -178,11 +201,17 @@ describe('the wrappings', () => {
 });
 
 test('the image carries public keys only', async () => {
-  const secrets: Buffer[] = [Buffer.from('PRIVATE KEY')];
+  const secrets: Buffer[] = [];
   const seed = createPrivateKey(await readFile(keys.ostree))
     .export({ type: 'pkcs8', format: 'der' })
     .subarray(-32);
   secrets.push(seed);
+  // As text too: the first line of each file's base64.
+  for (const file of [keys.ostree, keys.loader.key, keys.exchange.key, keys.platform.key]) {
+    const line = (await readFile(file, 'utf8')).split('\n')[1] ?? '';
+    expect(line.length).toBeGreaterThan(40);
+    secrets.push(Buffer.from(line));
+  }
   for (const pair of [keys.loader, keys.exchange, keys.platform]) {
     const { d = '' } = createPrivateKey(await readFile(pair.key)).export({ format: 'jwk' });
     secrets.push(Buffer.from(d, 'base64url').subarray(0, 32));

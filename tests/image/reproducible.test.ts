@@ -32,6 +32,8 @@ beforeAll(async () => {
       await cp(join(root, name), join(copy, name), { recursive: true, filter: isSource, verbatimSymlinks: true });
   }
   for (const name of shared) await symlink(join(root, name), join(copy, name));
+  // As the crates: downloads come along, what was made of them does not.
+  await cp(join(root, 'out/.cache/packages'), join(copy, 'out/.cache/packages'), { recursive: true });
   await cp(join(root, 'build', 'dist'), join(copy, 'build', 'dist'), { recursive: true });
   await build();
 });

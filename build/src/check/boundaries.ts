@@ -10,7 +10,7 @@ const layers: readonly (readonly string[])[] = [
   ['cli.ts'],
   ['commands'],
   ['check', 'report', 'bench', 'steps', 'trace'],
-  ['engine', 'qemu', 'image', 'manifest', 'config', 'keys'],
+  ['engine', 'qemu', 'image', 'manifest', 'config', 'keys', 'base'],
   ['toolchain'],
   ['errors.ts', 'log.ts', 'units.ts', 'near.ts', 'paths.ts'],
 ];
@@ -19,7 +19,7 @@ const layers: readonly (readonly string[])[] = [
 const oneImporter: Readonly<Record<string, RegExp>> = {
   execa: /^build\/src\/toolchain\/exec\.ts$/,
   zx: /^scripts\//,
-  tar: /^build\/src\/image\/formats\/(oci|tar)\.ts$/,
+  tar: /^build\/src\/(image\/formats\/(oci|tar)|base\/unpack)\.ts$/,
   '@iarna/toml': /^build\/src\/config\/render\.ts$/,
 };
 

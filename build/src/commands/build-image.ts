@@ -9,11 +9,18 @@ import { requireTools } from '../toolchain/requirements.ts';
 import { roughDuration } from '../units.ts';
 import type { CommandContext } from './command.ts';
 
-export async function buildImage(context: CommandContext, profile: Profile, release = false): Promise<Build> {
+export interface Wishes {
+  /** Refuse development keys. */
+  readonly release?: boolean;
+  readonly variant?: string | undefined;
+}
+
+export async function buildImage(context: CommandContext, profile: Profile, wishes: Wishes = {}): Promise<Build> {
   const { root, log, signal } = context;
   const started = performance.now();
+  const variant = wishes.variant === undefined ? {} : { variant: wishes.variant };
   await requireTools('build');
-  const build = await prepareBuild({ root, profile, release, signal });
+  const build = await prepareBuild({ root, profile, release: wishes.release ?? false, signal, ...variant });
   if (build.keys.made) log.info('made development keys for you; `just keys` says where');
   const { ran } = await applySteps(engineOptions(build, log, signal), allSteps(build));
   const took = roughDuration(performance.now() - started);

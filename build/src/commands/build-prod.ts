@@ -12,7 +12,7 @@ Keys come from \`signing\` in configs/update.ncl: files or PKCS#11 URIs. Without
   --release   refuse to sign with development keys`,
   options: { release: { type: 'boolean' } },
   async run(context) {
-    await buildImage(context, 'prod', flag(context.values, 'release'));
+    await buildImage(context, 'prod', { release: flag(context.values, 'release') });
     return undefined;
   },
 };

@@ -23,7 +23,9 @@ export function wholeExpression(files: Iterable<string>): string {
       .filter((path) => path.startsWith(`${folder}/`))
       .map((path) => `"${path.slice(folder.length + 1)}" = import "${path}"`)
       .join(', ');
-  const configs = ['kernel', 'servers', 'update', 'schema'].map((name) => `${name} = import "configs/${name}.ncl"`).join(', ');
+  const configs = ['kernel', 'servers', 'update', 'base', 'schema']
+    .map((name) => `${name} = import "configs/${name}.ncl"`)
+    .join(', ');
   return `{ ${configs}, partitions = { ${record('images/partitions')} }, variants = { ${record('images/variants')} } }`;
 }
 

@@ -39,6 +39,24 @@ const component = z.strictObject({
   log_level: logLevel,
 });
 
+const base = z.strictObject({
+  source: z.enum(['Debian', 'Flatcar']),
+  suite: z.string(),
+  groups: z.record(
+    z.string(),
+    z.strictObject({
+      packages: z.array(z.string()),
+      users: z.array(z.strictObject({ name: z.string(), id: z.int(), home: z.string(), shell: z.string() })),
+      links: z.array(z.strictObject({ path: z.string(), target: z.string() })),
+      copies: z.array(z.strictObject({ from: z.string(), path: z.string() })),
+      directories: z.array(z.strictObject({ path: z.string(), mode: z.string() })),
+    }),
+  ),
+  profiles: z.strictObject({ dev: z.array(z.string()), prod: z.array(z.string()) }),
+  supplied: z.array(z.strictObject({ package: z.string(), ...reasoned })),
+  left_out: z.array(z.strictObject({ path: z.string(), except: z.array(z.string()), ...reasoned })),
+});
+
 const rawConfig = z.strictObject({
   kernel: z.strictObject({
     max_cpus: z.int(),
@@ -75,12 +93,15 @@ const rawConfig = z.strictObject({
       state: z.strictObject({ priority: z.int(), successful: z.boolean() }).optional(),
     }),
   ),
+  base,
   variants: z.record(
     z.string(),
     z.strictObject({
       summary: z.string(),
       buildable: z.boolean(),
       formats: z.array(z.string()),
+      base: z.array(z.string()),
+      slot: z.string().optional(),
       disk: z.strictObject({ sector: z.string(), alignment: z.string(), size: z.string().optional() }),
     }),
   ),

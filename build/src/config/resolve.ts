@@ -5,12 +5,13 @@ import { UserError } from '../errors.ts';
 import type { ResolvedPartition } from '../image/plan.ts';
 import { parseDurationUs, parseSize } from '../units.ts';
 import type { RawComponent, RawConfig } from './raw.ts';
-import type { Component, Kernel, Update, Variant } from './types.ts';
+import type { Base, Component, Kernel, Update, Variant } from './types.ts';
 
 export interface Resolved {
   readonly kernel: Kernel;
   readonly components: readonly Component[];
   readonly update: Update;
+  readonly base: Base;
   readonly partitions: readonly ResolvedPartition[];
   readonly variants: readonly Variant[];
 }
@@ -21,13 +22,15 @@ export function resolveConfig(raw: RawConfig): Resolved {
     kernel: { ...kernel, timer_slice_us: us(timer_slice), reserve_bytes: bytes(reserve) },
     components: Object.entries(raw.servers.components).map(([name, one]) => component(name, one)),
     update: update(raw.update),
+    base: raw.base,
     partitions: Object.entries(raw.partitions).map(([file, one]) => partition(file, one, raw.update.tries)),
-    variants: Object.entries(raw.variants).map(([file, { disk, ...rest }]) => ({
+    variants: Object.entries(raw.variants).map(([file, { disk, slot, ...rest }]) => ({
       name: file.replace(/\.ncl$/, ''),
       ...rest,
       sector_bytes: bytes(disk.sector),
       alignment_bytes: bytes(disk.alignment),
       size_bytes: disk.size === undefined ? undefined : bytes(disk.size),
+      slot_bytes: slot === undefined ? undefined : bytes(slot),
     })),
   };
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // What is refused beyond the contracts of single values. Rules of one component are here; rules over the graph of servers are in
 // ../manifest/rules.ts, rules of the disk in ../image/rules.ts. Each returns all that it found.
+import { checkBase } from '../base/rules.ts';
 import { UserError, UserErrors } from '../errors.ts';
 import { planImage } from '../image/plan.ts';
 import { order } from '../manifest/graph.ts';
@@ -25,6 +26,7 @@ export function checkConfig(config: Resolved, sources: Sources, linked: Readonly
     ...kernelRules(config, refuse),
     ...config.components.flatMap((one) => componentRules(one, refuse)),
     ...checkGraph(config, refuse, linked),
+    ...checkBase(config.base, config.variants, refuse),
     ...partitionRules(config),
   ];
 }

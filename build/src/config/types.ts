@@ -66,6 +66,25 @@ export interface Update {
   readonly signing: ResolvedSigning;
 }
 
+/** Where the Linux userland of the image comes from: configs/base.ncl. */
+export interface Base {
+  readonly source: 'Debian' | 'Flatcar';
+  readonly suite: string;
+  /** By name, in the order of the file. */
+  readonly groups: Readonly<Record<string, BaseGroup>>;
+  readonly profiles: Readonly<Record<Profile, readonly string[]>>;
+  readonly supplied: readonly { readonly package: string; readonly because: string }[];
+  readonly left_out: readonly { readonly path: string; readonly except: readonly string[]; readonly because: string }[];
+}
+
+export interface BaseGroup {
+  readonly packages: readonly string[];
+  readonly users: readonly { readonly name: string; readonly id: number; readonly home: string; readonly shell: string }[];
+  readonly links: readonly { readonly path: string; readonly target: string }[];
+  readonly copies: readonly { readonly from: string; readonly path: string }[];
+  readonly directories: readonly { readonly path: string; readonly mode: string }[];
+}
+
 export interface Variant {
   readonly name: string;
   readonly summary: string;
@@ -74,6 +93,10 @@ export interface Variant {
   readonly sector_bytes: number;
   readonly alignment_bytes: number;
   readonly size_bytes: number | undefined;
+  /** Groups of packages beyond the profile's. */
+  readonly base: readonly string[];
+  /** The size of both slots, where it is not that of the partitions. */
+  readonly slot_bytes: number | undefined;
 }
 
 export interface Config {
@@ -82,6 +105,7 @@ export interface Config {
   /** Component names in the order they are started: each after all that it calls. */
   readonly startOrder: readonly string[];
   readonly update: Update;
+  readonly base: Base;
   readonly partitions: readonly ResolvedPartition[];
   readonly variants: readonly Variant[];
 }

@@ -20,8 +20,9 @@ export interface Artifacts {
   readonly secureBootVariables: string;
 }
 
-export function artifactsOf(root: string, profile: Profile): Artifacts {
-  const folder = join(root, 'out', profile);
+/** `variant`: one of images/variants that was built beside the usual image. */
+export function artifactsOf(root: string, profile: Profile, variant?: string): Artifacts {
+  const folder = join(root, 'out', variant === undefined ? profile : `${profile}-${variant}`);
   return {
     folder,
     image: join(folder, 'flatracoon-os.raw'),

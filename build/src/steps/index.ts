@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // The build as one list, in an order that a person can follow: from source to disk. Each step is one function of its own file.
 import type { Step } from '../engine/types.ts';
+import { baseStep } from './base.ts';
 import type { Build } from './build.ts';
 import { bundleStep } from './bundle.ts';
 import { diskStep, formatSteps } from './disk.ts';
@@ -17,6 +18,7 @@ export function allSteps(build: Build): Step[] {
     loaderStep(build),
     serversStep(build),
     toolsStep(build),
+    baseStep(build),
     bundleStep(build),
     rootFsStep(build),
     slotStep(build),

@@ -1,26 +1,22 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-// The OS tree, described (`tree.json`): kernel, bundle, programs, what says which release this is, and images/root-fs as it is.
-// Everything belongs to 0:0 with modes written here, so neither root nor the user's umask has a say.
+// The OS tree, described (`tree.json`): kernel, bundle, programs, what says which release this is, over the packages of the base, and
+// images/root-fs over all. Owners and modes are written here or in the packages, so neither root nor the user's umask has a say.
 import { readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { byPath, type TreeEntry } from '../base/merge.ts';
 import type { Step } from '../engine/types.ts';
 import { InternalError, UserError } from '../errors.ts';
 import { withoutSections } from '../image/elf.ts';
 import { bundle } from '../toolchain/host-tools.ts';
+import { baseTreeFile } from './base.ts';
 import type { Build } from './build.ts';
 import { bundleFile } from './bundle.ts';
-import { writeJson } from './files.ts';
+import { readJson, writeJson } from './files.ts';
 import { kernelFile, programFile, toolFile } from './rust.ts';
 
 export const treeFile = (build: Build) => join(build.workDir, 'tree.json');
 
-interface Entry {
-  readonly path: string;
-  readonly kind: 'directory' | 'file' | 'symlink';
-  readonly mode: string;
-  readonly source?: string;
-  readonly target?: string;
-}
+type Entry = TreeEntry & { readonly mode: string };
 
 export function rootFsStep(build: Build): Step {
   const { config, workDir, root } = build;
@@ -40,6 +36,7 @@ export function rootFsStep(build: Build): Step {
       { kind: 'step', step: 'kernel' },
       { kind: 'step', step: 'servers' },
       { kind: 'step', step: 'bundle' },
+      { kind: 'step', step: 'base' },
       { kind: 'tree', path: extra },
       { kind: 'value', name: 'release', value: releaseFacts(build) },
       { kind: 'value', name: 'programs', value: inRoot.map(({ from, program }) => ({ from, program })) },
@@ -59,10 +56,11 @@ export function rootFsStep(build: Build): Step {
         file('/usr/lib/flatracoon/release.json', files.release),
         { path: '/etc/os-release', kind: 'symlink', mode: '0777', target: '../usr/lib/os-release' },
         ...inRoot.map((one) => file(one.from.slice('root:'.length), stripped(one.program), '0755')),
-        ...(await copied(extra, '')),
       ];
-      await writeJson(context.temporary(treeFile(build)), { entries: withFolders(entries) });
-      return `${entries.length} files`;
+      const base = (await readJson(baseTreeFile(build))) as { entries: TreeEntry[] };
+      const tree = overlaid(base.entries, withFolders(entries), await copied(extra, ''));
+      await writeJson(context.temporary(treeFile(build)), { entries: tree });
+      return `${tree.length} entries`;
     },
   };
 }
@@ -130,21 +128,51 @@ function notCopied(path: string): UserError {
   });
 }
 
-/** Every folder on the way, then sorted by bytes, as tree.json has it. A path that two things claim is our fault. */
-function withFolders(entries: readonly Entry[]) {
-  const all = new Map<string, Entry>([['/', { path: '/', kind: 'directory', mode: '0755' }]]);
+/** Every folder on the way. A path that two things claim is our fault. */
+function withFolders(entries: readonly Entry[]): TreeEntry[] {
+  const all = new Map<string, TreeEntry>([['/', { path: '/', kind: 'directory', mode: '0755' }]]);
   for (const entry of entries) {
-    const parts = entry.path.split('/').slice(1, -1);
-    parts.forEach((_, n) => {
-      const path = `/${parts.slice(0, n + 1).join('/')}`;
-      if (!all.has(path)) all.set(path, { path, kind: 'directory', mode: '0755' });
-    });
+    for (const path of foldersOf(entry.path)) if (!all.has(path)) all.set(path, { path, kind: 'directory', mode: '0755' });
     if (all.has(entry.path) && entry.kind !== 'directory')
       throw new InternalError(`two things are to be ${entry.path} in the OS tree`);
     all.set(entry.path, entry);
   }
-  return [...all.values()]
-    .sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))
-    .map(({ path, kind, mode, ...rest }) => ({ path, kind, mode, uid: 0, gid: 0, xattrs: {}, ...rest }))
-    .map(({ xattrs, ...rest }) => (rest.kind === 'symlink' ? rest : { ...rest, xattrs }));
+  return [...all.values()];
+}
+
+/**
+ * The base, over it what is built, over that images/root-fs: a later layer's file takes an earlier one's place, a folder keeps its mode.
+ * Sorted by bytes, with owner and attributes, as tree.json has it. Errors: `UserError` `root-fs/not-a-folder`.
+ */
+function overlaid(...layers: readonly (readonly TreeEntry[])[]) {
+  const all = new Map<string, TreeEntry>();
+  for (const entry of layers.flat()) {
+    for (const path of foldersOf(entry.path)) {
+      const folder = all.get(path) ?? { path, kind: 'directory', mode: '0755' };
+      if (folder.kind !== 'directory') throw notAFolder(folder, entry);
+      all.set(path, folder);
+    }
+    const before = all.get(entry.path);
+    if (before?.kind === 'directory' && entry.kind !== 'directory') throw notAFolder(entry, before);
+    if (before?.kind !== 'directory') all.set(entry.path, entry);
+  }
+  return byPath([...all.values()]).map((entry) => {
+    if (entry.kind === 'hardlink') return entry;
+    const { path, kind, mode, ...rest } = entry;
+    const whole = { path, kind, mode, uid: 0, gid: 0, ...rest };
+    return kind === 'symlink' ? whole : { ...whole, xattrs: {} };
+  });
+}
+
+function foldersOf(path: string): string[] {
+  const parts = path.split('/').slice(1, -1);
+  return parts.map((_, n) => `/${parts.slice(0, n + 1).join('/')}`);
+}
+
+function notAFolder(one: TreeEntry, below: TreeEntry): UserError {
+  return new UserError(`${one.path} is a ${one.kind} in the OS tree, but ${below.path} wants a folder there`, {
+    code: 'root-fs/not-a-folder',
+    where: one.path,
+    hint: 'the base has /bin, /lib and /sbin below /usr: put files there, or take the path out of one of the two',
+  });
 }

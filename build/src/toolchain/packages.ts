@@ -3,7 +3,10 @@
 
 export const packageOf: Readonly<Record<string, string>> = {
   'dump.erofs': 'erofs-utils',
+  'apt-cache': 'apt',
+  'apt-get': 'apt',
   debugfs: 'e2fsprogs',
+  'dpkg-deb': 'dpkg',
   e2fsck: 'e2fsprogs',
   mke2fs: 'e2fsprogs',
   'fsck.erofs': 'erofs-utils',

@@ -22,6 +22,8 @@ export const tools: readonly Tool[] = [
   { program: 'mkfs.fat', debian: 'dosfstools', args: ['--help'], least: '4.2', for: 'build' },
   { program: 'mcopy', debian: 'mtools', least: '4.0.27', for: 'build' },
   { program: 'gcc', debian: 'gcc', for: 'build' },
+  { program: 'apt-get', debian: 'apt', least: '2.0', for: 'build' },
+  { program: 'dpkg-deb', debian: 'dpkg', least: '1.20', for: 'build' },
   { program: 'openssl', debian: 'openssl', args: ['version'], for: 'tests' },
   { program: 'sgdisk', debian: 'gdisk', for: 'tests' },
   { program: 'fsck.erofs', debian: 'erofs-utils', args: ['-V'], for: 'tests' },
