@@ -20,8 +20,8 @@ pub mod platform;
 pub mod signal;
 pub mod table;
 pub mod task;
-#[cfg(test)]
-mod testing;
 pub mod user;
 pub mod vfs;
 pub mod wait;
+#[cfg(test)]
+mod world;

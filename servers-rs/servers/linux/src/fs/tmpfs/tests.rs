@@ -2,8 +2,8 @@
 //! tmpfs through its inodes; paths and calls are tested in `call/`.
 
 use crate::errno::*;
-use crate::testing::{World, world};
 use crate::vfs::{BytesSink, BytesSource, File, Inode, New, PAGE_BYTES};
+use crate::world::{World, world};
 use linux_raw_sys::general as raw;
 
 fn file(mode: u32) -> New<'static> {
