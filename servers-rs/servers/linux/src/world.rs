@@ -112,7 +112,8 @@ pub fn world() -> World {
     let shared: Arc<dyn Pages> = pages.clone();
     let means = Means { pages: shared, clock: clock.clone(), devices: Arc::new(MemoryDevices) };
     let tmpfs = Tmpfs::new(&means, "tmpfs", 16 << 20, 0o755);
-    let namespace = Namespace::new(tmpfs.clone(), b"none", 0);
+    let memory = Tmpfs::new(&means, "tmpfs", 16 << 20, 0o1777);
+    let namespace = Namespace::new(tmpfs.clone(), b"none", 0, memory);
     World {
         fs: Arc::new(Mutex::new(FsContext::new(namespace))),
         pages,

@@ -1,9 +1,25 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! What a call is served with. One file for a family of calls; `table.rs` lists them all.
 
+mod argument;
+pub mod attribute;
 mod blocking;
+pub mod copy;
+pub mod descriptor;
+pub mod directory;
+pub mod files;
 pub mod futex;
+pub mod lock;
+pub mod name;
+pub mod open;
+pub mod pipe;
+pub mod seek;
 pub mod signal;
+pub mod stat;
+#[cfg(test)]
+mod tests;
+pub mod transfer;
+pub mod xattr;
 
 pub use blocking::or_wait;
 

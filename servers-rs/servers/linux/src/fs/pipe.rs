@@ -89,6 +89,18 @@ impl Pipe {
         self.writable.wake_all();
         Ok(Arc::new(End { pipe: self.clone(), reads, writes, waits_for }))
     }
+    pub fn room(&self) -> usize {
+        let state = self.state.lock();
+        state.capacity.saturating_sub(state.bytes.len())
+    }
+    pub fn has_reader(&self) -> bool {
+        self.state.lock().readers > 0
+    }
+    /// Nothing is in it and nobody writes.
+    pub fn has_ended(&self) -> bool {
+        let state = self.state.lock();
+        state.bytes.is_empty() && state.writers == 0
+    }
     /// F_GETPIPE_SZ.
     pub fn capacity_bytes(&self) -> u64 {
         self.state.lock().capacity as u64

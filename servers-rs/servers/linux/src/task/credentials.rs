@@ -50,6 +50,11 @@ impl Credentials {
     pub fn can(&self, capability: u32) -> bool {
         capability < u64::BITS && self.effective & 1 << capability != 0
     }
+    /// As access(2) asks: with the real instead of the effective numbers.
+    pub fn real(&self) -> Credentials {
+        let effective = if self.uid == 0 { self.permitted } else { 0 };
+        Credentials { fsuid: self.uid, fsgid: self.gid, effective, ..self.clone() }
+    }
     /// As file permissions count it.
     pub fn in_group(&self, gid: u32) -> bool {
         self.fsgid == gid || self.groups.contains(&gid)

@@ -3,6 +3,7 @@
 
 use super::inode::{Inode, Statfs, same};
 use crate::errno::{EBUSY, EINVAL, Result};
+use crate::fs::tmpfs::Tmpfs;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -96,12 +97,24 @@ impl Place {
 pub struct Namespace {
     top: Place,
     points: Mutex<BTreeMap<(u64, usize), Arc<Mount>>>,
+    memory: Memory,
+}
+
+/// A tmpfs that is mounted nowhere: memfd_create(2), shared anonymous memory.
+#[derive(Clone)]
+pub struct Memory {
+    pub system: Arc<Tmpfs>,
+    pub mount: Arc<Mount>,
 }
 
 impl Namespace {
-    pub fn new(root: Arc<dyn FileSystem>, source: &[u8], flags: u32) -> Arc<Namespace> {
+    pub fn new(root: Arc<dyn FileSystem>, source: &[u8], flags: u32, memory: Arc<Tmpfs>) -> Arc<Namespace> {
         let top = Mount::new(root.clone(), root.root(), source, flags);
-        Arc::new(Namespace { top: Place::top(&top), points: Mutex::default() })
+        let memory = Memory { mount: Mount::new(memory.clone(), memory.root(), b"tmpfs", 0), system: memory };
+        Arc::new(Namespace { top: Place::top(&top), points: Mutex::default(), memory })
+    }
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
     pub fn top(&self) -> Place {
         self.top.clone()

@@ -5,6 +5,7 @@ use super::context::FsContext;
 use super::inode::Above;
 use super::mount::Place;
 use super::open_file::{Named, OpenFile};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The path of a directory (or of the root of a mount) below `root`. `None` for what cannot be reached from there, or was removed.
@@ -47,8 +48,12 @@ pub fn path_of(fs: &FsContext, file: &OpenFile) -> Vec<u8> {
 
 /// The path of what is not a directory.
 pub fn path_of_named(fs: &FsContext, place: &Place, named: &Named) -> Vec<u8> {
-    let directory = Place { mount: named.directory.mount.clone(), inode: named.directory.inode.clone() };
-    let mut path = full_path(&fs.root, &directory).unwrap_or_else(|| b"(unreachable)".to_vec());
+    let is_nowhere = Arc::ptr_eq(&named.directory.mount, &fs.namespace.memory().mount);
+    let mut path = match full_path(&fs.root, &named.directory) {
+        Some(path) => path,
+        None if is_nowhere => Vec::new(),
+        None => b"(unreachable)".to_vec(),
+    };
     if path.last() != Some(&b'/') {
         path.push(b'/');
     }

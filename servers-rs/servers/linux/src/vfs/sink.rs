@@ -91,6 +91,10 @@ impl<'a> UserSource<'a> {
     pub fn new(memory: &'a mut dyn UserMemory, segments: &'a [Segment]) -> Self {
         UserSource(Pieces::new(memory, segments))
     }
+    /// No more than this from here on.
+    pub fn limit(&mut self, bytes: usize) {
+        self.0.total = self.0.total.min(bytes);
+    }
     /// Leaves out what an earlier try of the same call has moved.
     pub fn skip(&mut self, mut bytes: usize) {
         while bytes > 0 {
