@@ -20,7 +20,7 @@ use abi::op::Op;
 use abi::right::{Kind, Rights};
 use machine::memory::{Key, Mine, PageTable, Reader, Ref, RunKey, Running, UserWords};
 use machine::registers::Registers;
-use machine::{Core, DEVICE_NOT_AVAILABLE, Local, MAX_CPUS, Maker, Outcome};
+use machine::{Core, DEVICE_NOT_AVAILABLE, Left, Local, MAX_CPUS, Maker, Outcome};
 
 /// Reply rights made on a CPU have its number in their low bits, those made with all locks held `FIRST_REPLY`.
 pub const REPLY_STEP: u64 = 2 * MAX_CPUS as u64;
@@ -89,6 +89,11 @@ impl Core for Kernel {
         let done = own.wait(local, handle, timeout_ns);
         let outcome = own.end(local, done, |own, handle, timeout_ns| own.wait(local, handle, timeout_ns));
         traced(own, local, Op::Wait, handle, outcome)
+    }
+
+    #[inline(always)]
+    fn call_in_place(&mut self, cpu: usize) -> Left {
+        self.call_here(cpu)
     }
 
     #[inline(always)]

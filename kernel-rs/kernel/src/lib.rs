@@ -33,7 +33,7 @@ use alarm::Alarms;
 use machine::MAX_CPUS;
 use machine::memory::{EachCpu, Frames, Ref, Slabs, Store};
 use machine::registers::{Registers, SYSCALL, SYSCALL_BYTES};
-use machine::{DEVICE_NOT_AVAILABLE, Event, Next};
+use machine::{DEVICE_NOT_AVAILABLE, Event, Left, Next};
 use objects::{Endpoint, Interrupt, Mapping, Memory, Notification, Pool, Space, Table, Thread};
 pub use root::{Start, start};
 use schedule::Cpu;
@@ -156,7 +156,59 @@ impl Kernel {
         if !self.long_way && self.enter_local(cpu, registers, None) {
             return Next::User;
         }
-        self.enter_long(cpu, true, Event::Syscall, registers)
+        self.here = cpu;
+        self.see_current();
+        if let Some(thread) = self.cpus[cpu].current.and_then(|t| self.threads.get_mut(t)) {
+            thread.registers = *registers;
+        }
+        match self.call_here(cpu) {
+            Left::Nobody => Next::Idle,
+            _ => self.resume(cpu, registers),
+        }
+    }
+
+    /// A system call whose registers stand in the thread that runs here.
+    pub(crate) fn call_here(&mut self, cpu: usize) -> Left {
+        self.here = cpu;
+        self.see_current();
+        if let Some(thread) = self.cpus[cpu].current
+            && let Some(t) = self.threads.get_mut(thread)
+        {
+            #[cfg(feature = "debug")]
+            {
+                let Registers { rax, rdi, .. } = t.registers;
+                self.trace_event(cpu, Event::Syscall, rax, rdi);
+                self.dump_if_wanted();
+            }
+            if t.is_running() {
+                self.system_call(cpu, thread);
+                // Nobody else came to mind, and the timer is right: the same thread goes on.
+                if !self.cpus[cpu].look
+                    && machine::has_user_space()
+                    && self.threads.get(thread).is_some_and(|t| t.state == objects::State::Running(cpu))
+                {
+                    return Left::Caller;
+                }
+            } else {
+                // Stopped by another CPU on its way here: the operation is executed when it resumes.
+                t.registers.rip = t.registers.rip.wrapping_sub(SYSCALL_BYTES);
+            }
+        }
+        let next = self.leave(cpu);
+        #[cfg(feature = "debug")]
+        self.trace_run(cpu);
+        if next == Next::User { Left::Other } else { Left::Nobody }
+    }
+
+    /// Gives a CPU the registers of the thread that runs there.
+    fn resume(&self, cpu: usize, registers: &mut Registers) -> Next {
+        match self.cpus[cpu].current.and_then(|t| self.threads.get(t)) {
+            Some(t) => {
+                *registers = t.registers;
+                Next::User
+            }
+            None => Next::Idle,
+        }
     }
 
     /// The number of the next reply right made with all locks held; `fast` makes others.
@@ -180,15 +232,9 @@ impl Kernel {
             && let Some(thread) = self.threads.get_mut(current)
         {
             thread.registers = *registers;
-            if thread.is_running() {
-                running = Some(current);
-            } else if event == Event::Syscall {
-                // Stopped by another CPU on its way here: the operation is executed when it resumes.
-                thread.registers.rip = thread.registers.rip.wrapping_sub(SYSCALL_BYTES);
-            }
+            running = thread.is_running().then_some(current);
         }
         match (event, running) {
-            (Event::Syscall, Some(thread)) => self.system_call(cpu, thread),
             (Event::Fault { vector: DEVICE_NOT_AVAILABLE, .. }, Some(thread)) if self.begin_vector(thread) => {}
             (Event::Fault { vector, error, address }, Some(thread)) => {
                 self.thread_faults(cpu, thread, fault::Fault { vector, error, address })
@@ -197,17 +243,10 @@ impl Kernel {
             (Event::Interrupt(vector), _) => self.device_interrupt(cpu, vector),
             _ => {}
         }
-        if event == Event::Syscall && !self.cpus[cpu].look && machine::has_user_space() {
-            // Nobody else came to mind, and the timer is right: the same thread goes on.
-            if let Some(t) = running.and_then(|t| self.threads.get(t)).filter(|t| t.state == objects::State::Running(cpu)) {
-                *registers = t.registers;
-                return Next::User;
-            }
-        }
-        let next = self.leave(cpu, registers);
+        let next = self.leave(cpu);
         #[cfg(feature = "debug")]
         self.trace_run(cpu);
-        next
+        if next == Next::User { self.resume(cpu, registers) } else { next }
     }
 
     fn system_call(&mut self, cpu: usize, thread: Ref<Thread>) {

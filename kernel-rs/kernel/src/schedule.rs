@@ -14,7 +14,6 @@ use abi::error::Error;
 use machine::Next;
 use machine::guest::Exit;
 use machine::memory::Ref;
-use machine::registers::Registers;
 
 /// Alarms handled at one entry; more wait for the next, which comes at once.
 const MOST_ALARMS: usize = 4;
@@ -435,8 +434,8 @@ impl Kernel {
         None
     }
 
-    /// Leaves the kernel: chooses, switches, sets the timer.
-    pub(crate) fn leave(&mut self, cpu: usize, registers: &mut Registers) -> Next {
+    /// Leaves the kernel: chooses, switches, sets the timer. Whoever goes on is what the CPU runs, with its own registers.
+    pub(crate) fn leave(&mut self, cpu: usize) -> Next {
         let now_ns = machine::now_ns();
         self.cpus[cpu].look = false;
         let was_idle = self.cpus[cpu].idle;
@@ -488,13 +487,12 @@ impl Kernel {
         if next != previous {
             machine::load_user(&t.user);
         }
-        *registers = t.registers;
         let table =
             |s: Option<Ref<Space>>| s.and_then(|s| self.spaces.get(s)).filter(|s| !s.dying).and_then(|s| s.table.as_ref());
         let mut inside = t.user.is_inside();
         if inside && table(t.guest).is_none() {
-            t.user.leave_guest(registers, Exit::GONE);
-            (registers.rax, registers.rdi, inside) = (Error::Gone as u64, 0, false);
+            t.user.leave_guest(&mut t.registers, Exit::GONE);
+            (t.registers.rax, t.registers.rdi, inside) = (Error::Gone as u64, 0, false);
         }
         if let Some(table) = table(if inside { t.guest } else { t.space }) {
             machine::activate(table);

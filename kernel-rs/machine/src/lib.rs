@@ -21,7 +21,7 @@ mod hosted;
 #[cfg(target_os = "none")]
 mod x86_64;
 
-pub use local::{Core, Local, Maker, Outcome, Run};
+pub use local::{Core, Left, Local, Maker, Outcome, Run};
 
 #[cfg(not(target_os = "none"))]
 pub use hosted::*;

@@ -85,6 +85,17 @@ pub enum Outcome<'a> {
     Resume,
 }
 
+/// Who goes on after a system call with the registers in place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Left {
+    /// Who made it, with what the call gave.
+    Caller,
+    /// Somebody, with all of its registers.
+    Other,
+    /// Nobody.
+    Nobody,
+}
+
 /// What a kernel does in local mode, for what is loaded; the whole of its system call stands in its registers. `Own` is what each CPU has for it; it never leaves its CPU.
 pub trait Core {
     type Own: 'static;
@@ -98,4 +109,6 @@ pub trait Core {
     /// It faulted, which its registers tell, and with that address.
     fn fault<'a>(own: &mut Self::Own, local: &'a Local, address: u64) -> Outcome<'a>;
     fn wait<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, timeout_ns: u64) -> Outcome<'a>;
+    /// A system call with all locks held; its registers stand in what this CPU runs, and so do the ones to go on with.
+    fn call_in_place(&mut self, cpu: usize) -> Left;
 }

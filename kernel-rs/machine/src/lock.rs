@@ -46,6 +46,18 @@ pub fn take_all<'a, F: Flag + 'a>(flags: impl Iterator<Item = &'a F>, mut meanwh
     }
 }
 
+/// Takes the other flags for who holds its own, if all of them are free: it must not wait. After `false` it has taken none.
+#[inline(always)]
+pub fn try_take_others<'a, F: Flag + 'a>(others: impl Iterator<Item = &'a F> + Clone) -> bool {
+    for (taken, flag) in others.clone().enumerate() {
+        if !flag.try_take() {
+            give_all(others.take(taken));
+            return false;
+        }
+    }
+    true
+}
+
 /// Gives all of them back.
 #[inline(always)]
 pub fn give_all<'a, F: Flag + 'a>(flags: impl Iterator<Item = &'a F>) {
@@ -67,6 +79,7 @@ mod tests {
             for cpu in 0..4 {
                 s.spawn(move || {
                     for n in 0..3000 {
+                        let others = || FLAGS.iter().enumerate().filter(|(other, _)| *other != cpu).map(|(_, flag)| flag);
                         if n % 8 == 0 {
                             take_all(FLAGS.iter(), std::thread::yield_now);
                             (0..4).for_each(add);
@@ -74,6 +87,12 @@ mod tests {
                         } else {
                             while !FLAGS[cpu].try_take() {
                                 std::thread::yield_now();
+                            }
+                            if n % 8 == 1 && try_take_others(others()) {
+                                // All of them, as above; then one's own, as below.
+                                (0..4).for_each(add);
+                                (0..4).for_each(|c| COUNTS[c].store(COUNTS[c].load(Relaxed) - 1, Relaxed));
+                                give_all(others());
                             }
                             add(cpu);
                             FLAGS[cpu].give();

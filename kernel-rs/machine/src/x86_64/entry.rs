@@ -7,11 +7,13 @@
 //!
 //! The most frequent system calls have a shorter way, `local`: it takes this CPU's flag of the lock and saves what the C
 //! ABI says a call preserves, and the message, into the thread's own `Registers` (what is loaded). If the kernel
-//! declines, or the flag is taken, the call starts again on the long way.
+//! declines, and with every other call, the other CPUs' flags are taken as well and the registers stay where they are
+//! (`entry_in_place`). If one of the flags is not free the call takes the long way: it waits, its registers on the stack.
 
 use super::per_cpu::{KernelLock, PerCpu, answer, this};
 use super::{apic, clock, cpu, fatal, guest};
-use crate::local::{Core, Local, Outcome, Sent};
+use crate::local::{Core, Left, Local, Outcome, Sent};
+use crate::lock::Flag;
 use crate::registers::{FORCED_FLAGS, Registers, SYSCALL, USER_FLAGS};
 use crate::{Event, Next};
 use abi::message::REGISTER_WORDS;
@@ -77,8 +79,9 @@ vector_stubs:
   decl %eax
   je entry_leave_same
   jns entry_resume
-  movl $\number, %eax
-  jmp entry_declined
+  movq %gs:24, %rax
+  movq $\number, 112(%rax)
+  jmp entry_in_place
 .endm
 
 .balign 16
@@ -103,6 +106,49 @@ entry_syscall_home:
   je entry_clock_now
 entry_syscall_long:
   movq %rsp, %gs:16
+  lock btsl $0, %gs:32
+  jc entry_syscall_parked
+  movq %gs:24, %rsp
+  movq %r15, 0(%rsp)
+  movq %r14, 8(%rsp)
+  movq %r13, 16(%rsp)
+  movq %r12, 24(%rsp)
+  movq %r10, 40(%rsp)
+  movq %r9, 48(%rsp)
+  movq %r8, 56(%rsp)
+  movq %rbp, 64(%rsp)
+  movq %rdi, 72(%rsp)
+  movq %rsi, 80(%rsp)
+  movq %rdx, 88(%rsp)
+  movq %rbx, 104(%rsp)
+  movq %rax, 112(%rsp)
+  movq %rcx, 136(%rsp)
+  movq %r11, 152(%rsp)
+  movq %gs:16, %rcx
+  movq %rcx, 160(%rsp)
+  movq %rsp, %rax
+  movq %gs:8, %rsp
+  xorl %ebp, %ebp
+
+# What is loaded, at rax, holds the registers of the call, and this CPU its flag.
+entry_in_place:
+  movq ${syscall_vector}, 120(%rax)
+  callq *{call_in_place}(%rip)
+  testl %eax, %eax
+  je entry_leave_call
+  decl %eax
+  je entry_resume
+  decl %eax
+  je entry_declined
+  decl %eax
+  je entry_idle
+  movq %gs:8, %rsp
+  subq ${frame}, %rsp
+  movq %rsp, %rdi
+  call {leave_in_guest}
+  jmp entry_leave
+
+# Other CPUs have flags: the call waits for them, without its own, with the registers on the stack.
 entry_syscall_parked:
   movq %gs:8, %rsp
   pushq $0x1b
@@ -232,9 +278,37 @@ entry_resume:
   swapgs
   iretq
 
+# What is loaded goes on with what its call gave.
+entry_leave_call:
+  movq %gs:24, %rax
+  movq 136(%rax), %rcx
+  cmpq %gs:40, %rcx
+  ja 5b
+  movl 152(%rax), %r11d
+  andl ${user_flags}, %r11d
+  orl ${forced_flags}, %r11d
+  movq 0(%rax), %r15
+  movq 8(%rax), %r14
+  movq 16(%rax), %r13
+  movq 24(%rax), %r12
+  movq 40(%rax), %r10
+  movq 48(%rax), %r9
+  movq 56(%rax), %r8
+  movq 64(%rax), %rbp
+  movq 72(%rax), %rdi
+  movq 80(%rax), %rsi
+  movq 88(%rax), %rdx
+  movq 104(%rax), %rbx
+  movq 160(%rax), %rsp
+  movq 112(%rax), %rax
+  movl $0, %gs:32
+  swapgs
+  sysretq
+
 # As if it had never been tried.
 entry_declined:
   movq %gs:24, %rcx
+  movq 112(%rcx), %rax
   movq 160(%rcx), %r11
   movq %r11, %gs:16
   movq 0(%rcx), %r15
@@ -384,6 +458,10 @@ entry_idle:
   hlt
   jmp 4b
 "#,
+    call_in_place = sym CALL_IN_PLACE,
+    leave_in_guest = sym leave_in_guest,
+    syscall_vector = const SYSCALL,
+    frame = const size_of::<Registers>(),
     enter = sym enter,
     enter_syscall = sym enter_syscall,
     first = sym first,
@@ -405,6 +483,9 @@ static LOCAL_REPLY_RECEIVE: AtomicUsize = AtomicUsize::new(0);
 static LOCAL_SIGNAL: AtomicUsize = AtomicUsize::new(0);
 static LOCAL_WAIT: AtomicUsize = AtomicUsize::new(0);
 static LOCAL_FAULT: AtomicUsize = AtomicUsize::new(0);
+static CALL_IN_PLACE: AtomicUsize = AtomicUsize::new(0);
+/// The `KernelLock`.
+static LOCK: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" {
     static vector_stubs: u8;
@@ -431,6 +512,8 @@ pub fn run<K: Core + 'static>(lock: &'static KernelLock<K>, handler: Handler, sy
     LOCAL_SIGNAL.store(local_signal::<K> as *const () as usize, Relaxed);
     LOCAL_FAULT.store(local_fault::<K> as *const () as usize, Relaxed);
     LOCAL_WAIT.store(local_wait::<K> as *const () as usize, Relaxed);
+    LOCK.store(lock as *const KernelLock<K> as usize, Relaxed);
+    CALL_IN_PLACE.store(call_in_place::<K> as *const () as usize, Relaxed);
     SYSTEM_CALL.store(system_call as usize, Relaxed);
     HANDLER.store(handler as usize, Relaxed);
     super::smp::release();
@@ -514,6 +597,40 @@ extern "rust-preserve-none" fn local_fault<K: Core>(_: u64, _: u64, _: u64, _: u
     // SAFETY: 1. called by `entry_exception` alone.
     let (own, local) = unsafe { enter_local::<K>() };
     leave_local(K::fault(own, &local, if vector == 14 { cpu::read_cr2() } else { 0 }))
+}
+
+/// How a call with its registers in place ends: as it was asked for; somebody goes on with all registers; another CPU has a
+/// flag; nobody goes on; somebody goes on in its guest.
+const CALLER: u64 = 0;
+const OTHER: u64 = 1;
+const BUSY: u64 = 2;
+const NOBODY: u64 = 3;
+const IN_GUEST: u64 = 4;
+
+extern "rust-preserve-none" fn call_in_place<K: Core + 'static>() -> u64 {
+    let cpu = this();
+    let lock = LOCK.load(Relaxed) as *const KernelLock<K>;
+    // SAFETY: 1. `run` stored a lock of that type, which is static, before any user code ran; 2. the entry code holds this
+    // CPU's flag until it leaves, and whatever made use of local mode has returned.
+    let left = unsafe { (*lock).with_others(|kernel| kernel.call_in_place(cpu.index.load(Relaxed))) };
+    match left {
+        Some(Left::Caller) => CALLER,
+        Some(Left::Other) if guest::is_inside() => IN_GUEST,
+        Some(Left::Other) => OTHER,
+        Some(Left::Nobody) => {
+            cpu.flag.give();
+            NOBODY
+        }
+        None => BUSY,
+    }
+}
+
+/// What is loaded goes on in its guest, if nobody wants it out of there.
+extern "C" fn leave_in_guest(frame: &mut Registers) -> u64 {
+    // SAFETY: 1. what is loaded begins with `Registers`; 2. this CPU holds its flag: nobody writes them.
+    *frame = unsafe { *(crate::loaded(0) as *const Registers) };
+    this().flag.give();
+    leave(Next::User, frame)
 }
 
 #[inline(always)]

@@ -276,6 +276,12 @@ fn inside() -> Option<&'static mut Block> {
     running().filter(|b| b.guest.inside != 0)
 }
 
+/// Whether the thread that runs here goes on in its guest.
+#[inline(always)]
+pub fn is_inside() -> bool {
+    this().guest.load(Relaxed) != 0 && inside().is_some()
+}
+
 /// The guest did what the CPU refuses. `None`: what was interrupted is no guest.
 pub fn exception(frame: &mut Registers) -> Option<u64> {
     let block = inside()?;
