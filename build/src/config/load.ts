@@ -7,6 +7,7 @@ import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { InternalError, throwAll, type UserError } from '../errors.ts';
+import { linkedInterfaces } from '../manifest/links.ts';
 import { evaluate, nickelVersion } from '../toolchain/nickel.ts';
 import { type Mistake, mistakeOf, type Sources } from './diagnostics.ts';
 import { configFiles, wholeExpression } from './files.ts';
@@ -31,7 +32,8 @@ export async function loadConfig(root: string, options: LoadOptions = {}): Promi
   let resolved: Resolved;
   try {
     resolved = resolveConfig(raw);
-    throwAll(checkConfig(resolved, sources, await linkedInterfaces(root, resolved)));
+    const programs = resolved.components.map((one) => one.program);
+    throwAll(checkConfig(resolved, sources, await linkedInterfaces(root, programs)));
   } catch (error) {
     throw withLines(error, sources);
   }
@@ -98,25 +100,8 @@ function lazySources(files: ReadonlyMap<string, string>): Sources {
   return { get, paths: () => files.keys() };
 }
 
-/** Which `api` crates a component's package links: the second place where authority is written. Undefined when it has no package here. */
-async function linkedInterfaces(root: string, resolved: Resolved): Promise<ReadonlyMap<string, readonly string[]>> {
-  const linked = new Map<string, readonly string[]>();
-  for (const { program } of resolved.components) {
-    for (const folder of ['servers', 'drivers', 'programs', 'tests']) {
-      const text = await readFile(join(root, 'servers-rs', folder, program, 'Cargo.toml'), 'utf8').catch(() => undefined);
-      if (text === undefined) continue;
-      const dependencies = /^\[dependencies\]$([\s\S]*?)(?=^\[|(?![\s\S]))/m.exec(text)?.[1] ?? '';
-      linked.set(
-        program,
-        [...dependencies.matchAll(/^api-([a-z0-9-]+)\b/gm)].map((match) => match[1] ?? ''),
-      );
-    }
-  }
-  return linked;
-}
-
 async function cached(root: string, files: ReadonlyMap<string, string>, make: () => Promise<RawConfig>): Promise<RawConfig> {
-  const hash = createHash('sha256').update(`3 ${nickelVersion(root)}\0`);
+  const hash = createHash('sha256').update(`4 ${nickelVersion(root)}\0`);
   for (const [path, text] of files) hash.update(`${path}\0${text}\0`);
   const key = hash.digest('hex');
   const file = join(root, 'out/.cache/config', `${key}.json`);

@@ -59,6 +59,7 @@ const base = z.strictObject({
 
 const rawConfig = z.strictObject({
   kernel: z.strictObject({
+    smallest_machine: z.string(),
     max_cpus: z.int(),
     timer_slice: z.string(),
     reserve: z.string(),

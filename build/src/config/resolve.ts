@@ -17,9 +17,14 @@ export interface Resolved {
 }
 
 export function resolveConfig(raw: RawConfig): Resolved {
-  const { timer_slice, reserve, ...kernel } = raw.kernel;
+  const { smallest_machine, timer_slice, reserve, ...kernel } = raw.kernel;
   return {
-    kernel: { ...kernel, timer_slice_us: us(timer_slice), reserve_bytes: bytes(reserve) },
+    kernel: {
+      ...kernel,
+      smallest_machine_bytes: bytes(smallest_machine),
+      timer_slice_us: us(timer_slice),
+      reserve_bytes: bytes(reserve),
+    },
     components: Object.entries(raw.servers.components).map(([name, one]) => component(name, one)),
     update: update(raw.update),
     base: raw.base,

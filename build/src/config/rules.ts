@@ -5,6 +5,7 @@ import { checkBase } from '../base/rules.ts';
 import { UserError, UserErrors } from '../errors.ts';
 import { planImage } from '../image/plan.ts';
 import { order } from '../manifest/graph.ts';
+import type { Links } from '../manifest/links.ts';
 import { checkGraph } from '../manifest/rules.ts';
 import { formatSize } from '../units.ts';
 import { type Sources, whereOf } from './diagnostics.ts';
@@ -19,7 +20,7 @@ const leastSliceUs = 100;
 /** A mistake with its place: file and field path; the line comes from the source. */
 export type Refuse = (code: string, file: string, path: readonly string[], message: string, hint: string) => UserError;
 
-export function checkConfig(config: Resolved, sources: Sources, linked: ReadonlyMap<string, readonly string[]>): UserError[] {
+export function checkConfig(config: Resolved, sources: Sources, linked: Links): UserError[] {
   const refuse: Refuse = (code, file, path, message, hint) =>
     new UserError(message, { code, where: whereOf(sources, file, path), hint });
   return [

@@ -7,6 +7,8 @@ export type Profile = 'dev' | 'prod';
 export type LogLevel = 'silent' | 'error' | 'warning' | 'info' | 'debug';
 
 export interface Kernel {
+  /** All budgets must fit into it. */
+  readonly smallest_machine_bytes: number;
   readonly max_cpus: number;
   readonly timer_slice_us: number;
   readonly reserve_bytes: number;

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-// What the graph of servers may not be: two owners of one device, calls to nobody, cycles, budgets beyond the smallest machine,
-// a grant that nobody uses, a link that nobody granted. Small functions; each returns all that it found.
+// What the graph of servers may not be: two owners of one device, calls to nobody, cycles, budgets beyond the smallest machine.
+// Small functions; each returns all that it found. Grants against what programs link: links.ts.
 import type { Resolved } from '../config/resolve.ts';
 import type { Refuse } from '../config/rules.ts';
 import type { Component } from '../config/types.ts';
 import type { UserError } from '../errors.ts';
 import { nearest } from '../near.ts';
 import { formatSize } from '../units.ts';
-import { edges, implicitInterfaces, order, serverOf } from './graph.ts';
+import { edges, implicitInterfaces, order } from './graph.ts';
+import { grantsAndLinks, type Links } from './links.ts';
 
 const file = 'configs/servers.ncl';
-/** The smallest machine that we promise to run on. */
-const smallestMachineBytes = 256 * 2 ** 20;
+/** Kernel, bundle, page tables and frame table, and what the firmware keeps: measured at 40 MiB with OVMF, rounded up. */
+const besideBytes = 48 * 2 ** 20;
 /** As `lib/manifest` has it: client numbers and tables stay small. */
 const mostComponents = 64;
 
-export function checkGraph(config: Resolved, refuse: Refuse, linked: ReadonlyMap<string, readonly string[]>): UserError[] {
+export function checkGraph(config: Resolved, refuse: Refuse, linked: Links): UserError[] {
   const { components } = config;
   return [
     ...process(components, refuse),
@@ -183,71 +184,12 @@ function cycle(components: readonly Component[], refuse: Refuse): UserError[] {
 /** Pools, DMA memory and the kernel's reserve must fit into the smallest machine beside the kernel itself. */
 function budgets({ components, kernel }: Resolved, refuse: Refuse): UserError[] {
   const needed = components.reduce((sum, one) => sum + one.memory_bytes + one.dma_bytes, kernel.reserve_bytes);
-  // Kernel, bundle, page tables and frame table, and what the firmware keeps: measured at 40 MiB with OVMF, rounded up.
-  const free = smallestMachineBytes - 48 * 2 ** 20;
+  const free = kernel.smallest_machine_bytes - besideBytes;
   if (needed <= free) return [];
   const largest = [...components].sort((a, b) => b.memory_bytes + b.dma_bytes - a.memory_bytes - a.dma_bytes)[0];
   const path = ['components', largest?.name ?? '', 'memory'];
-  const message = `components: their memory and DMA sum up to ${formatSize(needed)}, but the smallest machine (256MiB) has ${formatSize(free)} for them`;
+  const message = `components: their memory and DMA sum up to ${formatSize(needed)}, but the smallest machine (${formatSize(kernel.smallest_machine_bytes)}) has ${formatSize(free)} for them`;
   return [refuse('manifest/over-budget', file, path, message, `lower some; the largest is ${largest?.name}`)];
-}
-
-/** Authority is written twice and compared: grants here, `api-…` crates in the package's Cargo.toml. */
-function grantsAndLinks(
-  components: readonly Component[],
-  refuse: Refuse,
-  linked: ReadonlyMap<string, readonly string[]>,
-): UserError[] {
-  const errors: UserError[] = [];
-  for (const one of components) {
-    const links = linked.get(one.program);
-    if (links === undefined) {
-      errors.push(
-        refuse(
-          'manifest/unknown-program',
-          file,
-          ['components', one.name, 'program'],
-          `components.${one.name}.program: servers-rs has no package \`${one.program}\``,
-          `known are: ${[...linked.keys()].sort().join(', ')}`,
-        ),
-      );
-      continue;
-    }
-    const granted = new Set([
-      ...one.calls.map((call) => call.interface),
-      ...one.serves,
-      ...(one.name === 'process' ? implicitInterfaces : []),
-    ]);
-    // A package that links no interface crate at all speaks through lib/rt alone: nothing to compare yet.
-    if (links.length === 0) continue;
-    // A call to nobody is a mistake of its own; its link would be told as a second one.
-    if (one.calls.some((call) => serverOf(components, call.interface) === undefined)) continue;
-    for (const link of links.filter((name) => !granted.has(name) && serverOf(components, name) !== undefined)) {
-      if (one.name === 'process') continue;
-      errors.push(
-        refuse(
-          'manifest/link-without-grant',
-          file,
-          ['components', one.name, 'calls'],
-          `components.${one.name}: its Cargo.toml links api-${link}, but nothing grants \`${link}\``,
-          `add { interface = "${link}", because = "..." }, or remove the link`,
-        ),
-      );
-    }
-    one.calls.forEach((call, n) => {
-      if (links.includes(call.interface) || call.interface === 'log') return;
-      errors.push(
-        refuse(
-          'manifest/unused-grant',
-          file,
-          ['components', one.name, 'calls', String(n)],
-          `components.${one.name}.calls: \`${call.interface}\` is granted, but its Cargo.toml links no api-${call.interface}`,
-          'remove the grant, or link the interface',
-        ),
-      );
-    });
-  }
-  return errors;
 }
 
 const hex = (value: number) => `0x${value.toString(16).padStart(4, '0')}`;
