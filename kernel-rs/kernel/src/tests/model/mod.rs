@@ -162,10 +162,40 @@ fn run_seed(seed: u64) -> BTreeMap<u64, [u64; 2]> {
     model.counts
 }
 
+/// The memory of the hosted machine is never given back: a process makes so many operations and no more.
+const MOST_OPERATIONS: u64 = 5_000_000;
+/// Seeds from one process's first to the next one's: more than it needs.
+const SEEDS: u64 = 10_000;
+
 #[test]
 fn random_operations_agree_with_the_model() {
     let wanted = number("FLATRACOON_OPERATIONS").unwrap_or(1_000_000);
     let first = number("FLATRACOON_SEED").unwrap_or(1);
+    for n in 0..wanted.div_ceil(MOST_OPERATIONS) {
+        let (operations, seed) = (MOST_OPERATIONS.min(wanted - n * MOST_OPERATIONS), first + n * SEEDS);
+        if wanted <= MOST_OPERATIONS {
+            compare(operations, seed);
+        } else {
+            compare_elsewhere(operations, seed);
+        }
+    }
+}
+
+/// This test again, in a process of its own; what it said is this one's to say, set in so that it is no report of a test.
+fn compare_elsewhere(operations: u64, seed: u64) {
+    let done = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "tests::model::random_operations_agree_with_the_model", "--nocapture"])
+        .env("FLATRACOON_OPERATIONS", operations.to_string())
+        .env("FLATRACOON_SEED", seed.to_string())
+        .output()
+        .unwrap();
+    for said in [&done.stdout, &done.stderr] {
+        String::from_utf8_lossy(said).lines().for_each(|line| println!("  {line}"));
+    }
+    assert!(done.status.success(), "the operations from seed {seed} on: {}", done.status);
+}
+
+fn compare(wanted: u64, first: u64) {
     let workers = std::thread::available_parallelism().map_or(1, |n| n.get());
     let next = std::sync::atomic::AtomicU64::new(first);
     let sum = std::sync::Mutex::new(BTreeMap::<u64, [u64; 2]>::new());
