@@ -3,10 +3,11 @@
 //! reaches the kernel through `Kernel::enter` only and tells threads apart by their stack pointers, as a debugger would.
 
 use super::*;
+use machine::memory::Frame;
 
 /// Thread number `n` of the model has its stack here: it never changes it, so it shows who runs.
-pub const STACKS: u64 = 0x10_0000_0000;
-pub const STACK_BYTES: u64 = 64;
+const STACKS: u64 = 0x10_0000_0000;
+const STACK_BYTES: u64 = 64;
 
 pub struct Computer {
     pub kernel: Kernel,
@@ -15,9 +16,33 @@ pub struct Computer {
     /// When each CPU's timer goes off.
     timers: [Option<u64>; CPUS],
     pub now_ns: u64,
+    /// The thread of the model that each CPU was seen with.
+    pub running: [Option<usize>; CPUS],
 }
 
 impl Computer {
+    /// Operations that are not tried here.
+    pub const WITHOUT: &'static [Op] = &[];
+    pub const HAS_DEBUG: bool = cfg!(feature = "debug");
+    /// Slots of root's table that are kept free.
+    pub const FREE_SLOTS: u64 = 60;
+
+    pub fn cpus(&self) -> u64 {
+        CPUS as u64
+    }
+    /// The stack pointer of that thread of the model.
+    pub fn stack(thread: usize) -> u64 {
+        STACKS + thread as u64 * STACK_BYTES
+    }
+
+    /// A word of a message buffer.
+    pub fn read_word(&self, frame: u32, n: usize) -> u64 {
+        self.kernel.frames.read_user_word(Frame(frame), n * 8)
+    }
+    pub fn write_word(&mut self, frame: u32, n: usize, word: u64) {
+        self.kernel.frames.write_user_word(Frame(frame), n * 8, word);
+    }
+
     /// Root runs on CPU 0, the others idle.
     pub fn new(frames: u32) -> Computer {
         machine::fake(|m| *m = Default::default());
@@ -28,6 +53,7 @@ impl Computer {
             busy: [false; CPUS],
             timers: [None; CPUS],
             now_ns: 1,
+            running: [None; CPUS],
         };
         machine::fake(|m| m.now_ns = 1);
         (0..CPUS).for_each(|cpu| c.enter(cpu, Event::Nothing));

@@ -3,43 +3,23 @@
 //! no right ever grows, revoke cuts what was derived and no more, quotas add up after each operation, a destroyed pool
 //! leaves nothing behind, a call is answered once, a handle is given out once, whoever waits is woken by what it waits for.
 //!
-//! `state` is the model, `ipc` its messages, `steps`, `effects`, `guests` and `talk` have an arm for each operation of `abi::op`,
-//! `run` puts both beside each other, `computer` is what runs them. A failure prints the seed and the shortest sequence of
+//! `shared` is the model; a program in a booted kernel has the same (`servers-rs/tests/graph`). `run` puts it beside the kernel,
+//! `computer` is what runs both. A failure prints the seed and the shortest sequence of
 //! steps that `shrink` found (not with `FLATRACOON_SHRINK=0`); `FLATRACOON_SEED=n` runs that seed again,
 //! `FLATRACOON_OPERATIONS=n` says how many operations.
 
 mod computer;
-mod effects;
-mod guests;
-mod ipc;
 mod run;
+mod shared;
 mod shrink;
-mod state;
-mod steps;
-mod talk;
 
 use super::*;
 use abi::right::Rights;
-use run::Model;
-use std::collections::BTreeMap;
-
-/// Xorshift64: the same numbers for the same seed, on every machine.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-    fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
-        (!from.is_empty()).then(|| from[self.below(from.len() as u64) as usize])
-    }
-}
+use computer::Computer;
+pub use shared::Random;
+use shared::state::{Expect, e};
+use shared::{Actor, Model, steps};
+use std::collections::{BTreeMap, VecDeque};
 
 /// The pool of a round: everything that its steps make is made from it.
 const ROUND_FRAMES: u64 = 900;
@@ -62,40 +42,17 @@ impl Model {
             _ => {}
         }
         let cpu = if self.random.below(3) == 0 { 0 } else { 1 + self.random.below(CPUS as u64 - 1) as usize };
-        let Some(thread) = self.running[cpu] else { return };
+        let Some(thread) = self.c.running[cpu] else { return };
         let table = self.w.thread(thread).table.expect("configured");
-        let a = run::Actor { cpu, thread, table };
+        let a = Actor { cpu, thread, table };
         if !self.w.things[table].alive {
-            self.expect(a, state::Expect::Fails(state::e(Error::BadHandle)));
+            self.expect(a, Expect::Fails(e(Error::BadHandle)));
             return self.perform(a, Op::Signal, 5, [0; 5]);
         }
         if cpu > 0 && self.random.below(40) == 0 {
             return self.fault(a);
         }
-        let whole: u64 = abi::op::TABLE.iter().map(|row| steps::weight(row.op)).sum();
-        let mut at = self.random.below(whole);
-        for row in abi::op::TABLE {
-            match at.checked_sub(steps::weight(row.op)) {
-                Some(rest) => at = rest,
-                None => return self.arm(row.op, a),
-            }
-        }
-    }
-
-    /// Root's table is longer than what the kernel looks through at once for slots to empty. It is kept from being full, so
-    /// that the model need not know where that search stands.
-    fn make_room(&mut self) {
-        const ENOUGH: u64 = 60;
-        while self.w.free_slots(self.root.table) < ENOUGH {
-            let caps = self.w.table_caps(self.root.table);
-            let first = self.random.below(caps.len() as u64) as usize;
-            let free = (0..caps.len()).map(|n| caps[(first + n) % caps.len()]).find(|c| {
-                let cap = self.w.cap(*c);
-                !cap.kept || !self.w.is_alive(cap.object)
-            });
-            let h = self.w.cap(free.expect("something may go")).handle.0 as u64;
-            self.delete(self.root, h);
-        }
+        self.any_operation(a);
     }
 
     /// Random steps in a pool of their own; then it dies, and everything must have come back.
@@ -117,9 +74,9 @@ impl Model {
         self.check_graph();
         let arena = core::mem::replace(&mut self.arena, self.top);
         self.w.kill(arena);
-        self.expect(a, state::Expect::Values([0; 4]));
+        self.expect(a, Expect::Values([0; 4]));
         self.perform(a, Op::PoolDestroy, handle.0 as u64, [0; 5]);
-        assert_eq!(self.running, [Some(a.thread), None, None, None], "threads of a destroyed pool");
+        assert_eq!(self.c.running, [Some(a.thread), None, None, None], "threads of a destroyed pool");
         self.w.drop_reply(a.thread);
         self.check_graph();
         let left: Vec<_> = self
@@ -157,7 +114,7 @@ fn seeds(seed: u64, round: usize) -> Vec<u64> {
 
 /// One seed: rounds on one computer. Says how often each operation was done and refused.
 fn run_seed(seed: u64) -> BTreeMap<u64, [u64; 2]> {
-    let mut model = Model::new(seed | 1);
+    let mut model = Model::start(seed | 1);
     (0..ROUNDS).for_each(|round| model.round(&seeds(seed, round)));
     model.counts
 }

@@ -2,114 +2,28 @@
 //! Kernel and model side by side: operations reach both, whoever runs is compared with what the model expects of it, and
 //! after each operation the books must balance.
 
-use super::computer::{Computer, STACK_BYTES, STACKS};
-use super::ipc::Arrival;
-use super::state::*;
+use super::shared::messages::FAULT_WORDS;
+use super::shared::state::*;
+use super::shared::{names, show};
 use super::*;
 use abi::message::Tag;
 use machine::memory::Frame;
 
-/// Who makes a system call.
-#[derive(Clone, Copy, Debug)]
-pub struct Actor {
-    pub cpu: usize,
-    pub thread: Object,
-    pub table: Object,
-}
-
 /// Longer than the slices of all threads.
 pub const LONG_NS: u64 = 200_000_000;
 
-pub struct Model {
-    pub c: Computer,
-    pub w: state::Facts,
-    pub random: Random,
-    pub running: [Option<Object>; CPUS],
-    pub root: Actor,
-    pub space: Object,
-    pub top: Object,
-    /// The pool of this round, and the capability to it.
-    pub arena: Object,
-    pub arena_handle: Handle,
-    /// The capability through which each pool is asked for its usage.
-    pub witnesses: BTreeMap<Object, Handle>,
-    pub usage: BTreeMap<Object, u64>,
-    /// Free frames and frames in use, together: never changes.
-    whole: u64,
-    pub arrivals: Vec<Arrival>,
-    pub ports: BTreeMap<u64, u64>,
-    /// Operations made: done, refused.
-    pub counts: BTreeMap<u64, [u64; 2]>,
-    pub operations: u64,
-    /// What happened last, for whoever has to understand a failure.
-    pub transcript: Option<Vec<String>>,
-}
-
 impl Model {
-    pub fn new(seed: u64) -> Model {
+    /// The computer with its root, on CPU 0.
+    pub fn start(seed: u64) -> Model {
         let c = Computer::new(1600);
-        let mut w = state::Facts::default();
-        let top = w.make(Kind::Pool, 0, Part::Pool { limit: 0 });
-        let table =
-            w.make(Kind::Table, top, Part::Table { slots: 512, caps: vec![], by_slot: BTreeMap::new(), last: BTreeMap::new() });
-        let space = w.make(Kind::AddressSpace, top, Part::None);
-        let mut root = Thread::new();
-        (root.space, root.table, root.state, root.priority, root.cpu) = (Some(space), Some(table), State::Runnable, 200, Some(0));
-        let buffer = root_buffer(&c.kernel);
-        let memory = Part::Memory { pages: 1, contiguous: false, device: false, frame: Some(buffer.0), words: Box::new([0; 66]) };
-        root.buffer = Some(w.make(Kind::Memory, top, memory));
-        let thread = w.make(Kind::Thread, top, Part::Thread(Box::new(root)));
-        let grants = [
-            (slots::TABLE, table, ALL, 0),
-            (slots::ADDRESS_SPACE, space, ALL, 0),
-            (slots::POOL, top, ALL, 0),
-            (slots::THREAD, thread, ALL, 0),
-            (slots::INTERRUPT_CONTROL, w.make(Kind::InterruptControl, top, Part::None), ALL, 0),
-            (slots::PORTS, w.make(Kind::PortRange, top, Part::None), ALL, 0xffff_0000),
-            (slots::DEVICE_RANGE, w.make(Kind::DeviceRange, top, Part::None), ALL, 0),
-            (slots::BUNDLE, w.make(Kind::Memory, top, plain_memory(2, false, false)), 0b1101, 0),
-            (slots::ROOT_INFO, w.make(Kind::Memory, top, plain_memory(1, false, false)), 0b1001, 0),
-            (slots::POWER, w.make(Kind::Power, top, Part::None), ALL, 0),
-        ];
-        for (handle, object, rights, badge) in grants {
-            let id = w.insert(table, handle, object, rights, badge, None);
-            w.caps[id].as_mut().unwrap().kept = true;
-        }
-        w.things.iter_mut().for_each(|t| t.root = true);
-        let mut model = Model {
-            c,
-            w,
-            random: Random(seed),
-            running: [Some(thread), None, None, None],
-            root: Actor { cpu: 0, thread, table },
-            space,
-            top,
-            arena: top,
-            arena_handle: POOL,
-            witnesses: BTreeMap::from([(top, POOL)]),
-            usage: BTreeMap::new(),
-            whole: 0,
-            arrivals: vec![],
-            ports: BTreeMap::new(),
-            counts: BTreeMap::new(),
-            operations: 0,
-            transcript: None,
-        };
-        model.c.registers[0].rsp = STACKS + thread as u64 * STACK_BYTES;
-        model.schedule(model.root, slots::THREAD.0 as u64, [200, 0, 0, 0]);
+        let buffer = root_buffer(&c.kernel).0;
+        let mut model = Model::new(c, seed, 512, buffer);
+        let root = model.root;
+        model.c.running[0] = Some(root.thread);
+        model.c.registers[0].rsp = Computer::stack(root.thread);
+        model.schedule(root, slots::THREAD.0 as u64, [200, 0, 0, 0]);
         model.whole = model.balance();
         model
-    }
-
-    /// Whether the computer is set up: from then on nothing is taken from root.
-    pub fn whole_is_known(&self) -> bool {
-        self.whole != 0
-    }
-
-    pub fn note(&mut self, line: core::fmt::Arguments) {
-        if let Some(t) = &mut self.transcript {
-            t.push(line.to_string());
-        }
     }
 
     /// An operation whose outcome the model knows: it stands among what the threads expect.
@@ -143,11 +57,6 @@ impl Model {
         answer
     }
 
-    fn count(&mut self, op: Op, done: bool) {
-        self.operations += 1;
-        self.counts.entry(op as u64).or_default()[!done as usize] += 1;
-    }
-
     fn execute(&mut self, a: Actor, op: Op) {
         for _ in 0..100_000 {
             if !self.c.execute(a.cpu) {
@@ -156,41 +65,6 @@ impl Model {
             (0..CPUS).filter(|c| *c != a.cpu).for_each(|c| self.kick(c));
         }
         panic!("{op:?} is never done");
-    }
-
-    /// Whether an operation succeeded; refusals must be among those that the model knows a reason for.
-    #[track_caller]
-    pub fn judge(&self, answer: &Answer, must: Errors, may: Errors) -> bool {
-        let bit = 1u32.checked_shl(answer.status as u32).unwrap_or(0);
-        match (must, answer.status) {
-            (0, 0) => true,
-            (_, 0) => panic!("done, but {:?} stood against it", names(must)),
-            _ => {
-                let error = Error::from_u64(answer.status);
-                assert!(bit & (must | may) != 0, "{error:?}, but only {:?} was to be expected", names(must | may));
-                false
-            }
-        }
-    }
-
-    fn arrive(&mut self, arrival: Arrival) {
-        let Arrival { buffer, table, sent, moved } = arrival;
-        let Part::Memory { frame: Some(frame), .. } = self.w.things[buffer].part else { panic!("a buffer without a frame") };
-        for (n, id) in sent.into_iter().enumerate() {
-            let mut bytes = [0; 4];
-            self.c.kernel.frames.read_user(Frame(frame), 512 + n * 4, &mut bytes);
-            let handle = Handle(u32::from_le_bytes(bytes));
-            if let Part::Memory { words, .. } = &mut self.w.things[buffer].part {
-                let shift = 32 * (n % 2);
-                words[64 + n / 2] = words[64 + n / 2] & !(0xffff_ffff << shift) | (handle.0 as u64) << shift;
-            }
-            if moved {
-                self.w.move_cap(id, table, handle);
-            } else {
-                let (object, rights, badge) = (self.w.cap(id).object, self.w.cap(id).rights, self.w.cap(id).badge);
-                self.w.insert(table, handle, object, rights, badge, Some(id));
-            }
-        }
     }
 
     fn kick(&mut self, cpu: usize) {
@@ -248,7 +122,7 @@ impl Model {
         }
         for n in ready {
             let t = self.w.thread(*n);
-            if let Some(other) = t.cpu.and_then(|c| self.running[c])
+            if let Some(other) = t.cpu.and_then(|c| self.c.running[c])
                 && self.w.thread(other).priority == t.priority
             {
                 assert!(t.ran_at_ns >= start_ns, "thread {n} had no turn beside thread {other}");
@@ -258,7 +132,7 @@ impl Model {
 
     fn pass(&mut self, to_ns: u64) {
         let spent = to_ns - self.c.now_ns;
-        for n in self.running.into_iter().flatten() {
+        for n in self.c.running.into_iter().flatten() {
             let t = self.w.thread_mut(n);
             t.ran_at_ns = self.c.now_ns;
             if t.reply.is_none() && !t.lent {
@@ -278,17 +152,17 @@ impl Model {
     /// Compares the thread that a CPU goes on with, with what the model knows of it.
     pub fn seen(&mut self, cpu: usize) {
         let Some(n) = self.c.runs(cpu) else {
-            self.running[cpu] = None;
+            self.c.running[cpu] = None;
             return;
         };
         if self.w.dying.contains(&n) {
-            self.running[cpu] = None;
+            self.c.running[cpu] = None;
             return;
         }
         assert!(self.w.things[n].alive, "a dead thread runs: {n}");
-        let twice = (0..CPUS).find(|c| *c != cpu && self.running[*c] == Some(n));
+        let twice = (0..CPUS).find(|c| *c != cpu && self.c.running[*c] == Some(n));
         assert_eq!(twice, None, "thread {n} runs on two CPUs");
-        self.running[cpu] = Some(n);
+        self.c.running[cpu] = Some(n);
         let fresh = self.random.0 ^ n as u64;
         let frames = &self.c.kernel.frames;
         let r = &mut self.c.registers[cpu];
@@ -338,10 +212,10 @@ impl Model {
         for n in &self.w.threads {
             let t = self.w.thread(*n);
             let (State::Runnable, Some(cpu), 0) = (t.state, t.cpu, t.budget_ns) else { continue };
-            if self.running[cpu] == Some(*n) {
+            if self.c.running[cpu] == Some(*n) {
                 continue;
             }
-            match self.running[cpu] {
+            match self.c.running[cpu] {
                 None => panic!("thread {n} is lost: CPU {cpu} idles"),
                 Some(other) => {
                     let o = self.w.thread(other);
@@ -360,10 +234,10 @@ impl Model {
     pub fn check_idle(&mut self) {
         (1..CPUS).for_each(|c| self.kick(c));
         self.settle();
-        if let Some(cpu) = (1..CPUS).find(|c| self.running[*c].is_none()) {
+        if let Some(cpu) = (1..CPUS).find(|c| self.c.running[*c].is_none()) {
             let lost = self.w.threads.iter().find(|n| {
                 let t = self.w.thread(**n);
-                t.state == State::Runnable && t.cpu.is_none() && t.budget_ns == 0 && !self.running.contains(&Some(**n))
+                t.state == State::Runnable && t.cpu.is_none() && t.budget_ns == 0 && !self.c.running.contains(&Some(**n))
             });
             assert_eq!(lost, None, "it could run on CPU {cpu}");
         }
@@ -397,7 +271,7 @@ impl Model {
     /// Compares all capabilities that the running threads reach, and the pages of root's space.
     pub fn check_graph(&mut self) {
         for cpu in 0..CPUS {
-            let Some(thread) = self.running[cpu] else { continue };
+            let Some(thread) = self.c.running[cpu] else { continue };
             let Some(table) = self.w.thread(thread).table.filter(|t| self.w.things[*t].alive) else { continue };
             for id in self.w.table_caps(table).to_vec() {
                 self.inspect(Actor { cpu, thread, table }, self.w.cap(id).handle.0 as u64);
@@ -408,16 +282,56 @@ impl Model {
             assert_eq!(root_page(&self.c.kernel, page * 4096), known, "page {page:#x}");
         }
     }
-}
 
-pub fn plain_memory(pages: u64, contiguous: bool, device: bool) -> Part {
-    Part::Memory { pages, contiguous, device, frame: None, words: Box::new([0; 66]) }
-}
+    /// A device raises a vector on some CPU.
+    pub fn device(&mut self) {
+        let vectors: Vec<_> = self.w.vectors.keys().copied().collect();
+        let Some(vector) = self.random.pick(&vectors) else { return };
+        let cpu = self.random.below(CPUS as u64) as usize;
+        self.note(format_args!("vector {vector:#x} on CPU {cpu}"));
+        if let Part::Interrupt { target: Some((n, bits)), .. } = self.w.things[self.w.vectors[&vector]].part
+            && self.w.things[n].alive
+        {
+            self.w.signal(n, bits);
+        }
+        self.c.enter(cpu, Event::Interrupt(vector));
+        self.seen(cpu);
+        self.settle();
+    }
 
-pub fn names(errors: Errors) -> Vec<Error> {
-    (1..32).filter(|n| errors & 1 << n != 0).filter_map(Error::from_u64).collect()
-}
-
-fn show(raw: u64) -> String {
-    u32::try_from(raw).map_or(format!("{raw:#x}"), |h| format!("{:?}", Handle(h)))
+    /// The thread does what the CPU refuses.
+    pub fn fault(&mut self, a: Actor) {
+        let vector = [0u8, 6, 13, 14][self.random.below(4) as usize];
+        let (error, address) = (self.random.below(8), self.random.next());
+        let r = &self.c.registers[a.cpu];
+        let told: [u64; FAULT_WORDS] = [
+            vector as u64,
+            address,
+            error,
+            r.rip,
+            r.rsp,
+            r.rflags,
+            r.rbp,
+            r.rax,
+            r.rbx,
+            r.rcx,
+            r.rdx,
+            r.rsi,
+            r.rdi,
+            r.r8,
+            r.r9,
+            r.r10,
+            r.r11,
+            r.r12,
+            r.r13,
+            r.r14,
+            r.r15,
+        ];
+        *self.w.thread_mut(a.thread).fault = told;
+        self.note(format_args!("{} on CPU {}: fault {vector}", a.thread, a.cpu));
+        self.leave(a, Outgoing::Fault(vector));
+        self.c.enter(a.cpu, Event::Fault { vector, error, address });
+        self.seen(a.cpu);
+        self.settle();
+    }
 }

@@ -36,7 +36,7 @@ fn quietly<R>(act: impl FnOnce() -> R) -> R {
 
 /// Runs a seed's rounds before that one, then that round with other steps; the message of its failure and what happened.
 fn fails(seed: u64, round: usize, steps: &[u64]) -> Option<(String, Vec<String>)> {
-    let mut model = Model::new(seed | 1);
+    let mut model = Model::start(seed | 1);
     let outcome = quietly(|| {
         catch_unwind(AssertUnwindSafe(|| {
             (0..round).for_each(|round| model.round(&seeds(seed, round)));

@@ -2,7 +2,6 @@
 //! Arms of the model for guests: who is attached to what, kicks, vector registers. Entering a guest is `machine`'s, so a
 //! thread of the model runs its guest only where the operation comes back at once.
 
-use super::run::{Actor, Model};
 use super::state::*;
 use super::steps::both;
 use super::*;

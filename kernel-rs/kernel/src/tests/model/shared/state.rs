@@ -2,9 +2,8 @@
 //! What the model knows: objects, capabilities with their derivation, and what becomes of them. Lists and trees in their
 //! plainest form; nothing here is taken from how the kernel does it.
 
-use super::ipc::FAULT_WORDS;
+use super::messages::FAULT_WORDS;
 use super::*;
-use std::collections::{BTreeMap, VecDeque};
 
 pub type Object = usize;
 pub type CapId = usize;

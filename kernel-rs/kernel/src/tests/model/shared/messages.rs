@@ -24,7 +24,7 @@ impl Facts {
         (t.state, t.expect, t.deadline_ns) = (State::Runnable, expect, None);
     }
 
-    fn remove_from(queue: &mut std::collections::VecDeque<Object>, t: Object) {
+    fn remove_from(queue: &mut VecDeque<Object>, t: Object) {
         let at = queue.iter().position(|q| *q == t).expect("it stands in the queue");
         queue.remove(at);
     }

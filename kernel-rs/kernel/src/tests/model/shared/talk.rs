@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Arms of the model for threads and what they say to each other.
 
-use super::computer::{STACK_BYTES, STACKS};
-use super::ipc::FAULT_WORDS;
-use super::run::{Actor, Model};
 use super::state::*;
 use super::steps::both;
 use super::*;
 use abi::boot_info::USER_END;
 use abi::message::Tag;
-use machine::memory::Frame;
 
 impl Model {
     /// A tag, and its words and capabilities where the message will be taken from.
@@ -48,7 +44,7 @@ impl Model {
     pub fn write(&mut self, buffer: Object, n: usize, word: u64) {
         let Part::Memory { frame: Some(frame), words, .. } = &mut self.w.things[buffer].part else { panic!("no buffer") };
         words[n] = word;
-        self.c.kernel.frames.write_user_word(Frame(*frame), n * 8, word);
+        self.c.write_word(*frame, n, word);
     }
 
     fn write_cap(&mut self, buffer: Object, n: usize, raw: u64) {
@@ -276,7 +272,7 @@ impl Model {
         } else {
             0
         };
-        why |= if cpu != FOREVER && cpu >= CPUS as u64 { e(Error::BadArgument) } else { 0 };
+        why |= if cpu != FOREVER && cpu >= self.c.cpus() { e(Error::BadArgument) } else { 0 };
         let now = self.c.now_ns;
         self.simple(
             a,
@@ -295,7 +291,7 @@ impl Model {
     pub fn thread_start(&mut self, a: Actor, h: u64, rip: u64, argument: u64) {
         let checked = self.w.need(a.table, h, Kind::Thread, Rights::WRITE);
         let mut why = checked.err().unwrap_or(0) | if rip >= USER_END { e(Error::OutOfRange) } else { 0 };
-        let mut stack = STACKS;
+        let mut stack = Computer::stack(0);
         if let Ok(id) = checked {
             let object = self.w.cap(id).object;
             let t = self.w.thread(object);
@@ -303,7 +299,7 @@ impl Model {
             if why == 0 && !t.space.is_some_and(|s| self.w.things[s].alive) {
                 return;
             }
-            stack += object as u64 * STACK_BYTES;
+            stack = Computer::stack(object);
         }
         self.simple(a, Op::ThreadStart, h, [rip, stack, argument, 0, 0], if why == 0 { checked } else { Err(why) }, |m, t| {
             m.w.wake(t, Expect::Start(argument));
@@ -386,7 +382,7 @@ impl Model {
     }
 
     /// The running thread ends or faults: its handler hears of it, or it is over.
-    fn leave(&mut self, a: Actor, outgoing: Outgoing) {
+    pub fn leave(&mut self, a: Actor, outgoing: Outgoing) {
         self.expect(a, Expect::Anything);
         let handler = self.w.thread(a.thread).handler.filter(|(h, _)| self.w.things[*h].alive);
         match handler {
@@ -397,42 +393,6 @@ impl Model {
             }
             None => self.w.thread_mut(a.thread).state = State::Inactive,
         }
-    }
-
-    /// The thread does what the CPU refuses.
-    pub fn fault(&mut self, a: Actor) {
-        let vector = [0u8, 6, 13, 14][self.random.below(4) as usize];
-        let (error, address) = (self.random.below(8), self.random.next());
-        let r = &self.c.registers[a.cpu];
-        let told: [u64; FAULT_WORDS] = [
-            vector as u64,
-            address,
-            error,
-            r.rip,
-            r.rsp,
-            r.rflags,
-            r.rbp,
-            r.rax,
-            r.rbx,
-            r.rcx,
-            r.rdx,
-            r.rsi,
-            r.rdi,
-            r.r8,
-            r.r9,
-            r.r10,
-            r.r11,
-            r.r12,
-            r.r13,
-            r.r14,
-            r.r15,
-        ];
-        *self.w.thread_mut(a.thread).fault = told;
-        self.note(format_args!("{} on CPU {}: fault {vector}", a.thread, a.cpu));
-        self.leave(a, Outgoing::Fault(vector));
-        self.c.enter(a.cpu, Event::Fault { vector, error, address });
-        self.seen(a.cpu);
-        self.settle();
     }
 }
 
@@ -469,7 +429,7 @@ impl Model {
             assert_eq!(answer.values[0], abi::thread::REGISTERS as u64);
             let Part::Memory { frame: Some(frame), words, .. } = &mut self.w.things[buffer].part else { panic!("no buffer") };
             for (n, word) in words.iter_mut().enumerate().take(abi::thread::REGISTERS) {
-                *word = self.c.kernel.frames.read_user_word(Frame(*frame), n * 8);
+                *word = self.c.read_word(*frame, n);
             }
         }
         self.settle();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Arms of the model for capabilities, memory, threads and devices: what must be refused, and what else happens.
 
-use super::run::{Actor, Model, plain_memory};
 use super::state::*;
 use super::steps::{FIRST_PAGE, both};
 use super::*;
@@ -424,22 +423,6 @@ impl Model {
             self.w.vectors.insert(vector, object);
             self.w.insert(a.table, answer.handle(), object, ALL, 0, None);
         }
-        self.settle();
-    }
-
-    /// A device raises a vector on some CPU.
-    pub fn device(&mut self) {
-        let vectors: Vec<_> = self.w.vectors.keys().copied().collect();
-        let Some(vector) = self.random.pick(&vectors) else { return };
-        let cpu = self.random.below(CPUS as u64) as usize;
-        self.note(format_args!("vector {vector:#x} on CPU {cpu}"));
-        if let Part::Interrupt { target: Some((n, bits)), .. } = self.w.things[self.w.vectors[&vector]].part
-            && self.w.things[n].alive
-        {
-            self.w.signal(n, bits);
-        }
-        self.c.enter(cpu, Event::Interrupt(vector));
-        self.seen(cpu);
         self.settle();
     }
 
