@@ -166,7 +166,7 @@ describe('random operations in the booted kernel', () => {
     [3, 4],
   ] as const) {
     it(`leave the graph that the model has, seed ${seed}, ${cpus} CPUs`, async ({ direct }) => {
-      const [rounds, steps] = long ? [20, 2_500] : [2, 1_500];
+      const [rounds, steps] = [long ? 60 : 5, 1_500];
       const args = [`seed=${seed}`, `rounds=${rounds}`, `steps=${steps}`, 'reset'];
       const lines = await consoleOf(direct, cpus, args);
       expect(lines.at(lines.indexOf('graph end') - 1)).toMatch(/^graph done seed/);

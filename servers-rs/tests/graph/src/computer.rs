@@ -89,7 +89,7 @@ impl Model {
     /// This program's capabilities, as the kernel and `rt` left them.
     pub fn begin(seed: u64) -> Model {
         let cpus = rt::start::root_info().map_or(1, |info| info.cpu_count);
-        let c = Computer { caller: Doomed::new(), cpus: u64::from(cpus), now_ns: 1 };
+        let c = Computer { caller: Doomed::new(), cpus, now_ns: 1 };
         let mut m = Model::new(c, seed, ROOT_TABLE_SLOTS, OWN_BUFFER);
         m.random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         m.w.thread_mut(m.root.thread).priority = ROOT_PRIORITY;

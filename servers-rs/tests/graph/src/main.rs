@@ -46,12 +46,18 @@ fn main() {
 
 fn lead(stage: &Stage) -> Result<(), Trouble> {
     let seed = stage.number("seed").unwrap_or(1);
-    let (rounds, steps) = (stage.number("rounds").unwrap_or(2), stage.number("steps").unwrap_or(1_500));
-    let mut model = Model::begin(seed);
-    for _ in 0..rounds {
+    let (rounds, steps) = (stage.number("rounds").unwrap_or(4), stage.number("steps").unwrap_or(1_500));
+    let (mut operations, mut pages) = (0, BTreeMap::new());
+    for round in 0..rounds {
+        // Objects that died stay in a model for ever, and this program's heap is small: each round has a model of its own,
+        // which inherits what is mapped in the program's own space.
+        let mut model = Model::begin(seed + round);
+        model.w.pages = pages;
         model.round(steps)?;
+        operations += model.operations;
+        pages = model.w.pages;
     }
-    console::say(format_args!("graph done seed {seed} operations {}", model.operations));
+    console::say(format_args!("graph done seed {seed} operations {operations}"));
     Ok(())
 }
 
