@@ -20,6 +20,7 @@ pub mod platform;
 pub mod signal;
 pub mod table;
 pub mod task;
+pub mod time;
 pub mod user;
 pub mod vfs;
 pub mod wait;

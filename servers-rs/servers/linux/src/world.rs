@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! A small cell for tests: a root that is a tmpfs, memory that is a vector, one caller.
 
-use crate::call::{Clock, Clocks, Context, Handler, Ids};
+use crate::call::{Clock, Clocks, Context, Cpu, Handler, Ids};
 use crate::errno::{EFAULT, ENXIO, Errno, Result};
 use crate::fs::device::{self, Devices, Random};
 use crate::fs::tmpfs::{Means, Tmpfs};
@@ -57,6 +57,10 @@ pub struct TestClock(AtomicU64);
 impl Clocks for TestClock {
     fn now_ns(&self, _: Clock) -> u64 {
         self.0.fetch_add(1000, Ordering::Relaxed) + 1_000_000_000
+    }
+    /// Half of all time; nobody but number 10 is there.
+    fn used_ns(&self, _: Cpu, id: u32) -> Option<u64> {
+        (id == 10).then(|| self.0.load(Ordering::Relaxed) / 2)
     }
     fn wake_at(&self, _: u64, _: &Arc<dyn Waker>) {}
 }
@@ -134,6 +138,9 @@ pub fn world() -> World {
 }
 
 impl World {
+    pub fn pass_ns(&self, time_ns: u64) {
+        self.clock.0.fetch_add(time_ns, Ordering::Relaxed);
+    }
     pub fn caller(&self) -> Caller<'_> {
         Caller { ids: self.ids, credentials: &self.credentials, clock: &*self.clock, signals: &self.signals }
     }
@@ -160,6 +167,7 @@ impl World {
         let mut registers = [0; 6];
         registers[..arguments.len()].copy_from_slice(arguments);
         let waker: Arc<dyn Waker> = self.waker.clone();
+        let clock: Arc<dyn Clocks> = self.clock.clone();
         let mut cx = Context {
             memory: &mut self.memory,
             waker: &waker,
@@ -170,7 +178,7 @@ impl World {
             credentials: &self.credentials,
             ids: self.ids,
             limits: &self.limits,
-            clock: &*self.clock,
+            clock: &clock,
             signals: &self.signals,
         };
         let outcome = handler(&mut cx, registers);

@@ -4,13 +4,13 @@
 
 use crate::errno::*;
 use crate::futex::{Futexes, Key, State, Wait};
+use crate::time::read_timespec;
 use crate::user::{UserMemory, UserMemoryExt};
 use crate::wait::{Interrupted, Outcome, Progress, Waker};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use linux_raw_sys::general::*;
 
-const NS_PER_S: u64 = 1_000_000_000;
 const WORD_BYTES: u64 = 4;
 /// Length of `struct futex_waitv`: value, address, flags, reserved.
 const WAITV_BYTES: u64 = 24;
@@ -130,11 +130,7 @@ impl Caller<'_> {
         if time.address == 0 || self.progress.deadline_ns.is_some() {
             return Ok(());
         }
-        let (seconds, nanoseconds) = (self.memory.read_u64(time.address)?, self.memory.read_u64(time.address.wrapping_add(8))?);
-        if seconds > i64::MAX as u64 || nanoseconds >= NS_PER_S {
-            return Err(EINVAL);
-        }
-        let ns = seconds.saturating_mul(NS_PER_S).saturating_add(nanoseconds);
+        let ns = read_timespec(self.memory, time.address)?;
         self.progress.deadline_ns = Some(match time.until {
             Until::Relative => self.monotonic_ns.saturating_add(ns),
             Until::Monotonic => ns,

@@ -2,6 +2,7 @@
 //! What futex(2) answers, thread by thread.
 
 use super::*;
+use crate::time::NS_PER_S;
 use crate::user::testing::Flat;
 use crate::wait::testing::Count;
 

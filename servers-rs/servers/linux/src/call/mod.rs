@@ -18,6 +18,8 @@ pub mod signal;
 pub mod stat;
 #[cfg(test)]
 mod tests;
+pub mod time;
+pub mod timer;
 pub mod transfer;
 pub mod xattr;
 
@@ -60,7 +62,7 @@ pub struct Context<'a> {
     pub credentials: &'a Credentials,
     pub ids: Ids,
     pub limits: &'a Limits,
-    pub clock: &'a dyn Clocks,
+    pub clock: &'a Arc<dyn Clocks>,
     /// Signals that the call raises; they are sent when it has returned.
     pub signals: &'a Requests,
 }
@@ -68,7 +70,7 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// The caller, as files see it.
     pub fn caller(&self) -> Caller<'a> {
-        Caller { ids: self.ids, credentials: self.credentials, clock: self.clock, signals: self.signals }
+        Caller { ids: self.ids, credentials: self.credentials, clock: &**self.clock, signals: self.signals }
     }
     pub fn memory(&mut self) -> &mut dyn UserMemory {
         self.memory
@@ -86,8 +88,17 @@ pub enum Clock {
     Monotonic,
 }
 
+/// Whose processor time is meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cpu {
+    Process,
+    Thread,
+}
+
 pub trait Clocks: Send + Sync + Debug {
     fn now_ns(&self, clock: Clock) -> u64;
+    /// Processor time that the process or thread with that number has used; `None` when there is none.
+    fn used_ns(&self, of: Cpu, id: u32) -> Option<u64>;
     /// Wakes at that time of the monotonic clock, at least once, until when it is asked again for the same waker; for
     /// timers that others wait for, not for the end of the caller's own wait ([`Progress::deadline_ns`]).
     fn wake_at(&self, deadline_ns: u64, waker: &Arc<dyn Waker>);

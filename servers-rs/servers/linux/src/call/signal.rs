@@ -8,13 +8,13 @@ use crate::signal::action::{ACTION_BYTES, Action};
 use crate::signal::set::Set;
 use crate::signal::stack::{AltStack, STACK_BYTES};
 use crate::signal::state::{ProcessSignals, ThreadSignals};
+use crate::time::read_timespec;
 use crate::user::{UserMemory, UserMemoryExt};
 use crate::wait::{Interrupted, Outcome, Progress};
 use linux_raw_sys::general::{SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK};
 
 /// Length of the kernel's `sigset_t`: the only one that calls accept.
 const SET_BYTES: u64 = 8;
-const NS_PER_S: u64 = 1_000_000_000;
 
 /// The caller of a call about its own signals.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ pub fn rt_sigtimedwait(
 ) -> Outcome {
     let arguments = whole_set(length).and_then(|()| {
         let wanted = Set(own.memory.read_u64(set)?).without(Set::ABSOLUTE);
-        let time_ns = if time == 0 || progress.again { None } else { Some(read_time(own.memory, time)?) };
+        let time_ns = if time == 0 || progress.again { None } else { Some(read_timespec(own.memory, time)?) };
         Ok((wanted, time_ns))
     });
     let (wanted, time_ns) = match arguments {
@@ -152,15 +152,6 @@ pub fn rt_sigtimedwait(
     }
     own.thread.awaited = wanted;
     Outcome::Blocked(Interrupted::Eintr)
-}
-
-/// `struct timespec`, as a length. Errors: `EINVAL` for one that is none, `EFAULT`.
-fn read_time(memory: &mut dyn UserMemory, address: u64) -> Result<u64> {
-    let (seconds, nanoseconds) = (memory.read_u64(address)?, memory.read_u64(address.wrapping_add(8))?);
-    if seconds > i64::MAX as u64 || nanoseconds >= NS_PER_S {
-        return Err(EINVAL);
-    }
-    Ok(seconds.saturating_mul(NS_PER_S).saturating_add(nanoseconds))
 }
 
 fn whole_set(length: u64) -> Result<()> {

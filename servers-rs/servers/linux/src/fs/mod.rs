@@ -4,4 +4,5 @@
 pub mod device;
 pub mod pipe;
 pub mod root;
+pub mod timerfd;
 pub mod tmpfs;

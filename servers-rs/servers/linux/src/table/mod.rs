@@ -4,6 +4,7 @@
 
 mod files;
 mod tasks;
+mod time;
 
 use crate::call::Handler;
 use crate::task::TaskHandler;
@@ -35,7 +36,7 @@ pub const LENGTH: usize = 512;
 /// By number.
 static BY_NUMBER: [Option<&Row>; LENGTH] = {
     let mut by_number = [None; LENGTH];
-    let tables = [files::ROWS, tasks::ROWS];
+    let tables = [files::ROWS, tasks::ROWS, time::ROWS];
     let mut n = 0;
     while n < tables.len() {
         let mut m = 0;
@@ -64,7 +65,7 @@ mod tests {
 
     #[test]
     fn no_number_has_two_rows() {
-        assert_eq!(all().count(), files::ROWS.len() + tasks::ROWS.len());
+        assert_eq!(all().count(), files::ROWS.len() + tasks::ROWS.len() + time::ROWS.len());
         assert!(find(u64::MAX).is_none());
     }
 }
