@@ -17,6 +17,9 @@ impl Errno {
     }
 }
 
+/// The caller takes the signal that was just raised, then makes the call again. No guest ever sees it ([`crate::wait::Outcome`]).
+pub const ERESTART: Errno = Errno(512);
+
 /// The constants' own names, as types of ours.
 macro_rules! names {
     ($($name:ident)*) => {

@@ -6,7 +6,7 @@
 //! The thread's loop lets the lock go, waits until it is woken, kicked or late, takes the lock, leaves the queues, and makes the call
 //! again unless a signal is there to be delivered. What a call has done so far it keeps in [`Progress`].
 
-use crate::errno::{Errno, Result};
+use crate::errno::{ERESTART, Errno, Result};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Debug;
@@ -80,7 +80,10 @@ pub struct Progress {
 
 impl From<Result<u64>> for Outcome {
     fn from(result: Result<u64>) -> Outcome {
-        Outcome::Done(result)
+        match result {
+            Err(ERESTART) => Outcome::Blocked(Interrupted::Restart),
+            other => Outcome::Done(other),
+        }
     }
 }
 

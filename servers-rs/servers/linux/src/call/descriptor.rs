@@ -4,11 +4,12 @@
 use super::Context;
 use super::argument::{call, half, open_file, usable_file};
 use super::lock::record_lock;
-use super::open::closed;
+use super::open::{closed, install};
 use crate::errno::{EBADF, EINVAL, ENOTTY, EPERM, Result};
 use crate::fs::pipe;
+use crate::fs::tty::Master;
 use crate::user::UserMemoryExt;
-use crate::vfs::{File, OnExec, OpenFile};
+use crate::vfs::{File, Named, OnExec, OpenFile, Place};
 use crate::wait::Outcome;
 use alloc::sync::Arc;
 use core::any::Any;
@@ -185,6 +186,20 @@ call!(
         }
     }
 );
+
+/// The other end of a pseudoterminal, with the place that it would have by its name, where /dev/pts is mounted.
+fn open_peer(cx: &mut Context<'_>, master: &OpenFile, peer: Arc<dyn File>, flags: u32) -> Result<u64> {
+    let number = as_kind::<Master>(master).ok_or(ENOTTY)?.number();
+    let name = alloc::format!("{number}").into_bytes();
+    let namespace = cx.fs.lock().namespace.clone();
+    let mount = namespace.mounts().into_iter().find(|mount| mount.system.name() == "devpts");
+    let place = mount.and_then(|mount| {
+        let inode = mount.root.lookup(&name, &cx.caller()).ok()?;
+        Some((Place { mount: mount.clone(), inode }, Named { directory: Place::top(&mount), name }))
+    });
+    let (place, named) = place.unzip();
+    install(cx, OpenFile::new(peer, place, named, flags), flags)
+}
 
 fn readable(file: &OpenFile) -> Option<u64> {
     let regular =

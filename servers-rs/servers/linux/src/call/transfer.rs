@@ -2,7 +2,7 @@
 //! read(2), write(2) and their families.
 
 use super::argument::{flags, open_file, segment, segments};
-use super::{Context, or_wait};
+use super::{Clock, Context, or_wait};
 use crate::errno::{EAGAIN, EFBIG, EINVAL, EOPNOTSUPP, ESPIPE, Result};
 use crate::signal::request::To;
 use crate::vfs::{Kind, OpenFile, Segment, Side, Source, UserSink, UserSource};
@@ -28,6 +28,14 @@ fn read_into(cx: &mut Context<'_>, fd: u64, segments: Result<&[Segment]>, place:
     let result = place.and_then(|place| segments.and_then(|segments| read_once(cx, &file, segments, place)));
     if result == Err(EAGAIN) && (file.is_nonblocking() || rwf & raw::RWF_NOWAIT != 0) {
         return EAGAIN.into();
+    }
+    if result == Err(EAGAIN)
+        && let Some(wait) = file.file.read_wait_ns()
+    {
+        let now = cx.now_ns(Clock::Monotonic);
+        if now >= *cx.progress.deadline_ns.get_or_insert(now.saturating_add(wait)) {
+            return Ok(0).into();
+        }
     }
     or_wait(cx, result.map(|n| n as u64), &[file.file.queue(Side::Input)], Interrupted::Restart)
 }

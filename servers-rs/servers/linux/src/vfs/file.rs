@@ -112,6 +112,10 @@ pub trait File: Any + Send + Sync {
     fn readable_bytes(&self) -> Option<u64> {
         None
     }
+    /// How long a read that finds nothing waits before it says 0 (VTIME of termios(3)).
+    fn read_wait_ns(&self) -> Option<u64> {
+        None
+    }
     /// Whether its open(2) still waits for somebody at the other end (fifo(7)).
     fn is_opening(&self) -> bool {
         false

@@ -289,6 +289,10 @@ impl Inode for Node {
 }
 
 impl Tmpfs {
+    /// What has that name in the root. Errors: `ENOENT`.
+    pub fn get(&self, name: &[u8]) -> Result<Arc<dyn Inode>> {
+        Ok(self.root.directory()?.get(name).ok_or(ENOENT)?)
+    }
     /// For what is built before anybody runs: `new` under `name` in the root, or below a path of directories.
     pub fn put(&self, path: &[&[u8]], new: &New<'_>) -> Result<Arc<dyn Inode>> {
         let (name, above) = path.split_last().ok_or(EINVAL)?;
