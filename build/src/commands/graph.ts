@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import { edges } from '../manifest/graph.ts';
-import { dotOf, grantRows, graphRows } from '../manifest/picture.ts';
+import { dotOf, grantRows, graphRows, sumLine } from '../manifest/picture.ts';
 import { drawSvg } from '../toolchain/dot.ts';
 import type { Command } from './command.ts';
 import { table } from './table.ts';
@@ -28,8 +28,8 @@ export const command: Command = {
       });
       return undefined;
     }
-    print(table(['start', 'component', 'memory', 'priority', 'serves', 'calls', 'holds'], graphRows(config)));
-    print('');
+    print(table(['start', 'component', 'memory', 'priority', 'CPU', 'serves', 'calls', 'holds'], graphRows(config)));
+    print(`\n${sumLine(config)}\n`);
     print(table(['component', 'grant', 'because'], grantRows(config)));
     print('\nout/graph.svg');
     return undefined;

@@ -181,10 +181,14 @@ function cycle(components: readonly Component[], refuse: Refuse): UserError[] {
   return [refuse('manifest/cycle', file, ['components', path[0] ?? '', 'calls'], `components: a cycle of calls: ${text}`, hint)];
 }
 
-/** Pools, DMA memory and the kernel's reserve must fit into the smallest machine beside the kernel itself. */
+/** Pools, DMA memory and the kernel's reserve, and what the smallest machine has for them beside the kernel itself. */
+export function budget(components: readonly Component[], kernel: Resolved['kernel']) {
+  const needed_bytes = components.reduce((sum, one) => sum + one.memory_bytes + one.dma_bytes, kernel.reserve_bytes);
+  return { needed_bytes, free_bytes: kernel.smallest_machine_bytes - besideBytes };
+}
+
 function budgets({ components, kernel }: Resolved, refuse: Refuse): UserError[] {
-  const needed = components.reduce((sum, one) => sum + one.memory_bytes + one.dma_bytes, kernel.reserve_bytes);
-  const free = kernel.smallest_machine_bytes - besideBytes;
+  const { needed_bytes: needed, free_bytes: free } = budget(components, kernel);
   if (needed <= free) return [];
   const largest = [...components].sort((a, b) => b.memory_bytes + b.dma_bytes - a.memory_bytes - a.dma_bytes)[0];
   const path = ['components', largest?.name ?? '', 'memory'];
