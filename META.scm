@@ -15,7 +15,8 @@
       "0008-our-own-authenticode-signer"
       "0009-ext4-for-data"
       "0010-a-lock-for-each-cpu"
-      "0011-the-base-is-locked-debian-packages")
+      "0011-the-base-is-locked-debian-packages"
+      "0012-mapped-pages-may-vanish")
 
     (rules
       "unsafe only in kernel-rs/{machine,boot,start} and servers-rs/lib/{sys,rt,mmio,dma}"

@@ -1,163 +1,177 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! Interface `file`: files below a directory, read-only.
+//! Interface `file`: the files of a mounted image, read-only.
 //!
-//! The capability *is* the directory: its badge says which client, and that client's paths begin at what it was
-//! granted. `..` never leaves it. Data travel through a buffer that the process server made for this
-//! client and this server, so that neither loses its mapping when the other dies. After `Restarted` file numbers are void.
+//! The capability is the image: its holder reaches all of it and nothing else. Inside, a *node* is a number that never changes while the
+//! image is mounted, so the server keeps nothing about its clients and its death is nobody's business: every method is repeated by itself.
+//! There are no open files. A file system layer keeps node numbers, looks names up one at a time and follows symbolic links itself:
+//!
+//! | a system call | is |
+//! | --- | --- |
+//! | path walk | `root`, then `lookup` for each name; the answer is a whole [`Stat`] |
+//! | `read` | `read` into a part of the buffer, or `map` and copy from there |
+//! | `mmap`, page fault | `map`: a memory object with the page in it, to be mapped as far as one likes |
+//! | `getdents64` | `list`, from the cookie of the last entry that was taken on |
+//! | `getxattr`, `listxattr` | `attribute`, `attribute_names` |
+//!
+//! Data travel through a buffer that the process server made for this client and this server, so that neither loses its mapping when the
+//! other dies. A client with several threads gives each a [`ipc::Place`] of its own in it.
+//!
+//! What `map` gives is the server's page cache itself, for reading and executing. All clients share it, and the server takes memory back
+//! when it needs it and when it dies: **mappings of it then vanish**, the next touch is a page fault, and `map` gives the page again.
+//! So it is mapped only where somebody handles faults, as a personality does for its guests; a program reads its own files with `read`.
 #![no_std]
 
-use ipc::{Message, Reader, Text, Wire};
+use ipc::{Cap, Message, Name, Place, Reader, Text, Wire};
 
 pub mod entry;
 
 /// Length of the buffer between a client and the server.
 pub const BUFFER_BYTES: u64 = 128 * 1024;
-/// Most files that one client has open.
-pub const MAX_OPEN: usize = 32;
+/// Unit of `map`.
+pub const PAGE_BYTES: u64 = 4096;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
-pub enum FileKind {
+pub enum Kind {
     File = 1,
     Directory = 2,
-    Symlink = 3,
-    /// Device node, FIFO or socket: has no data here.
-    Other = 4,
+    CharacterDevice = 3,
+    BlockDevice = 4,
+    Fifo = 5,
+    Socket = 6,
+    Symlink = 7,
 }
 
-impl FileKind {
-    pub const fn from_u8(n: u8) -> Option<FileKind> {
+impl Kind {
+    pub const fn from_u8(n: u8) -> Option<Kind> {
         Some(match n {
-            1 => FileKind::File,
-            2 => FileKind::Directory,
-            3 => FileKind::Symlink,
-            4 => FileKind::Other,
+            1 => Kind::File,
+            2 => Kind::Directory,
+            3 => Kind::CharacterDevice,
+            4 => Kind::BlockDevice,
+            5 => Kind::Fifo,
+            6 => Kind::Socket,
+            7 => Kind::Symlink,
             _ => return None,
         })
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stat {
-    pub kind: FileKind,
-    pub size_bytes: u64,
-    /// Permission bits, as chmod(2) counts them.
-    pub mode: u16,
-    pub uid: u32,
-    pub gid: u32,
-    pub links: u32,
-}
-
-impl Wire for Stat {
+impl Wire for Kind {
     fn put(&self, into: &mut Message) {
-        (self.kind as u8).put(into);
-        self.size_bytes.put(into);
-        self.mode.put(into);
-        self.uid.put(into);
-        self.gid.put(into);
-        self.links.put(into);
+        (*self as u8).put(into);
     }
     fn take(from: &mut Reader<'_>) -> Option<Self> {
-        Some(Stat {
-            kind: FileKind::from_u8(u8::take(from)?)?,
-            size_bytes: u64::take(from)?,
-            mode: u16::take(from)?,
-            uid: u32::take(from)?,
-            gid: u32::take(from)?,
-            links: u32::take(from)?,
-        })
+        Kind::from_u8(u8::take(from)?)
     }
+}
+
+macro_rules! plain {
+    ($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $fdoc:literal])* $field:ident: $ty:ty),* $(,)? }) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub struct $name { $( $(#[doc = $fdoc])* pub $field: $ty, )* }
+        impl Wire for $name {
+            fn put(&self, into: &mut Message) {
+                $( self.$field.put(into); )*
+            }
+            fn take(from: &mut Reader<'_>) -> Option<Self> {
+                Some($name { $( $field: Wire::take(from)?, )* })
+            }
+        }
+    };
+}
+
+plain! {
+    /// What stat(2) says; there is one time, of modification.
+    Stat {
+        kind: Kind,
+        /// Its number: also what a file system layer tells as inode number.
+        node: u64,
+        size_bytes: u64,
+        /// Permission bits, as chmod(2) counts them. The server enforces none: rights are capabilities here.
+        mode: u16,
+        uid: u32,
+        gid: u32,
+        links: u32,
+        /// Seconds since 1970, and nanoseconds.
+        modified_s: u64,
+        modified_ns: u32,
+        /// Of a device node.
+        major: u32,
+        minor: u32,
+    }
+}
+plain! {
+    /// Pages of a file in the server's cache.
+    Mapping {
+        /// May be mapped for reading and executing. Delete it when it is mapped: the mapping stays. After eviction it is `StaleHandle`.
+        memory: Cap,
+        /// Page of the file that lies at the memory's start.
+        first_page: u64,
+        /// Pages of the file that it holds, the asked one among them; behind the file's end it is zero.
+        pages: u32,
+    }
+}
+plain! {
+    /// What statfs(2) says; blocks of 4096 bytes.
+    Space { blocks: u64 }
 }
 
 ipc::interface! {
-    /// A directory and what is below it.
+    /// An image.
     interface file;
     errors {
-        /// Nothing has this name.
+        /// ENOENT: nothing has this name.
         NotFound = 16,
-        /// A part of the path that is followed by another part is no directory.
+        /// ENOTDIR: looking up or listing what is no directory; a part of the path that is followed by another part is none.
         NotADirectory = 17,
-        /// Reading a directory, or listing what is none.
+        /// EINVAL, EISDIR: reading what is no file, following what is no symbolic link.
         WrongKind = 18,
-        /// The data differ from what the system's signature covers. They were not delivered.
+        /// EIO: the data differ from what the system's signature covers. They were not delivered.
         Damaged = 19,
-        /// No file of this number is open.
-        BadFile = 20,
-        /// `MAX_OPEN` files are open.
-        TooManyOpen = 21,
-        /// The disk failed.
+        /// EBADF: no node has this number.
+        BadNode = 20,
+        /// ENODATA: it has no attribute of this name.
+        NoAttribute = 21,
+        /// EIO: the disk failed.
         DeviceFailed = 22,
-        /// A place beyond the buffer.
+        /// A place beyond the buffer, too small for the answer, or a page beyond the file.
         OutOfRange = 23,
         /// There is no file system: the disk has no slot that this system came from.
         NotMounted = 24,
         /// The client was granted no buffer.
         NoBuffer = 25,
-        /// Too many symbolic links on the way.
+        /// ELOOP: too many symbolic links on the way.
         Loop = 26,
+        /// ENOMEM: the cache has no room for the page now; `read` works.
+        NoRoom = 27,
     }
     methods {
-        /// Opens a file; symbolic links are followed, inside the directory. Returns its number and its size in bytes.
-        1 open once (path: Text) -> (u32, u64);
-        /// Reads into the buffer at `buffer_offset_bytes`; returns bytes read: less than asked only at the end.
-        2 read idempotent (file: u32, offset_bytes: u64, length_bytes: u32, buffer_offset_bytes: u32) -> u32;
-        /// Symbolic links are followed.
-        3 stat idempotent (path: Text) -> Stat;
-        /// Puts entries into the buffer, from entry `first` on; returns bytes used and the next `first`, 0 at the end.
-        4 list idempotent (path: Text, first: u32) -> (u32, u32);
-        /// Gives the number back. Closing one that is not open is `BadFile`.
-        5 close once (file: u32) -> ();
+        /// The root directory.
+        1 root idempotent () -> Stat;
+        /// What has this name in a directory; a symbolic link is described itself. `.` and `..` are names too.
+        2 lookup idempotent (directory: u64, name: Name) -> Stat;
+        /// What is at a path below the root, every symbolic link followed, inside the image.
+        3 resolve idempotent (path: Text) -> Stat;
+        /// Describes a node.
+        4 stat idempotent (node: u64) -> Stat;
+        /// Reads a file into the buffer; returns bytes read: fewer than the place has only at the end.
+        5 read idempotent (node: u64, offset_bytes: u64, place: Place) -> u32;
+        /// The page cache's memory that holds a page of a file. `Damaged` if any page of it is: `read` serves those that are sound.
+        6 map idempotent (node: u64, page: u64) -> Mapping;
+        /// Puts entries (`entry`) into the buffer, from `cookie` (0: the first) on; returns bytes used: 0 at the end.
+        7 list idempotent (node: u64, cookie: u64, place: Place) -> u32;
+        /// Puts the target of a symbolic link into the buffer; returns its length.
+        8 read_link idempotent (node: u64, place: Place) -> u32;
+        /// Puts the value of an extended attribute into the buffer; returns its length.
+        9 attribute idempotent (node: u64, name: Name, place: Place) -> u32;
+        /// Puts the names of all extended attributes into the buffer, each followed by a zero byte; returns bytes used.
+        10 attribute_names idempotent (node: u64, place: Place) -> u32;
+        /// The size of the image.
+        11 space idempotent () -> Space;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ipc::{Badge, pair::Pair};
-
-    struct One;
-    impl Serve for One {
-        fn open(&mut self, _: Badge, path: Text) -> Result<(u32, u64), Error> {
-            if path.as_str() == "/programs/hello" { Ok((1, 9000)) } else { Err(Error::NotFound) }
-        }
-        fn read(&mut self, _: Badge, file: u32, offset: u64, length: u32, _: u32) -> Result<u32, Error> {
-            if file != 1 {
-                return Err(Error::BadFile);
-            }
-            Ok(u32::try_from(9000u64.saturating_sub(offset)).unwrap().min(length))
-        }
-        fn stat(&mut self, _: Badge, _: Text) -> Result<Stat, Error> {
-            Ok(Stat { kind: FileKind::File, size_bytes: 9000, mode: 0o755, uid: 0, gid: 0, links: 1 })
-        }
-        fn list(&mut self, _: Badge, _: Text, _: u32) -> Result<(u32, u32), Error> {
-            Err(Error::WrongKind)
-        }
-        fn close(&mut self, _: Badge, _: u32) -> Result<(), Error> {
-            Ok(())
-        }
-    }
-    fn client() -> Client<Pair<One>> {
-        Client(Pair::new(One, Badge(1), dispatch))
-    }
-
-    #[test]
-    fn a_file_is_opened_read_to_its_end_and_described() {
-        let mut it = client();
-        assert_eq!(it.open(Text::clipped("/programs/hello")), Ok((1, 9000)));
-        assert_eq!(it.read(1, 8192, 4096, 0), Ok(808));
-        assert_eq!(it.stat(Text::clipped("/")).unwrap().mode, 0o755);
-    }
-    #[test]
-    fn an_open_whose_server_dies_is_not_repeated() {
-        let mut it = client();
-        it.0.dies(1);
-        assert_eq!(it.open(Text::clipped("/programs/hello")), Err(Error::Restarted));
-        assert_eq!(it.0.delivered, 1);
-    }
-    #[test]
-    fn refusals_arrive_by_name() {
-        assert_eq!(client().open(Text::clipped("/nope")), Err(Error::NotFound));
-        assert_eq!(client().read(2, 0, 1, 0), Err(Error::BadFile));
-        assert_eq!(client().list(Text::clipped("/x"), 0), Err(Error::WrongKind));
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ pub mod wire;
 pub use abi::handle::Handle;
 pub use interface::{ApiError, Method, Repeat, call};
 pub use message::{Message, Reader};
-pub use wire::{Cap, Text, Wire};
+pub use wire::{Cap, Name, Place, Text, Wire};
 
 /// Who calls: the badge that the process server gave to this client's capability. Not forgeable by the client.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -127,6 +127,82 @@ impl Wire for Text {
     }
 }
 
+/// A file's name: at most 255 bytes of any value. 32 words at most.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    bytes: [u8; Name::MAX_BYTES],
+    length: u8,
+}
+
+impl Name {
+    pub const MAX_BYTES: usize = 255;
+
+    /// `None` if it is too long.
+    pub fn new(name: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::MAX_BYTES];
+        bytes.get_mut(..name.len())?.copy_from_slice(name);
+        Some(Name { bytes, length: name.len() as u8 })
+    }
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or(&[])
+    }
+}
+
+impl core::fmt::Debug for Name {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "\"{}\"", self.as_bytes().escape_ascii())
+    }
+}
+
+impl Wire for Name {
+    fn put(&self, into: &mut Message) {
+        // The length is the first byte, so that the longest name fills 32 words exactly.
+        let all = core::iter::once(self.length).chain(self.as_bytes().iter().copied());
+        let (mut word, mut used) = (0u64, 0);
+        for byte in all {
+            word |= u64::from(byte) << (8 * used);
+            used += 1;
+            if used == 8 {
+                into.put_word(core::mem::take(&mut word));
+                used = 0;
+            }
+        }
+        if used > 0 {
+            into.put_word(word);
+        }
+    }
+    fn take(from: &mut Reader<'_>) -> Option<Self> {
+        let first = from.word()?.to_le_bytes();
+        let length = first[0];
+        let mut bytes = [0; Self::MAX_BYTES];
+        let name = bytes.get_mut(..usize::from(length))?;
+        let (head, rest) = name.split_at_mut(usize::from(length).min(7));
+        head.copy_from_slice(first.get(1..1 + head.len())?);
+        for chunk in rest.chunks_mut(8) {
+            let word = from.word()?.to_le_bytes();
+            chunk.copy_from_slice(word.get(..chunk.len())?);
+        }
+        Some(Name { bytes, length })
+    }
+}
+
+/// A part of the buffer between a client and a server. A client with several threads gives each a part of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    pub offset_bytes: u32,
+    pub length_bytes: u32,
+}
+
+impl Wire for Place {
+    fn put(&self, into: &mut Message) {
+        into.put_word(u64::from(self.offset_bytes) | u64::from(self.length_bytes) << 32);
+    }
+    fn take(from: &mut Reader<'_>) -> Option<Self> {
+        let word = from.word()?;
+        Some(Place { offset_bytes: word as u32, length_bytes: (word >> 32) as u32 })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +232,21 @@ mod tests {
         let long = core::str::from_utf8(&long).unwrap();
         assert!(Text::new(long).is_none());
         assert_eq!(Text::clipped(long).as_str().len(), 399);
+    }
+
+    #[test]
+    fn two_names_of_any_length_fit_into_one_message() {
+        for n in [0, 1, 6, 7, 8, 15, 254, 255] {
+            let bytes: [u8; 255] = core::array::from_fn(|n| n as u8 ^ 0xa5);
+            let name = Name::new(&bytes[..n]).unwrap();
+            assert_eq!(round(&name), Some(name));
+            assert_eq!(round(&(name, name)), Some((name, name)));
+            assert_eq!(name.as_bytes(), &bytes[..n]);
+        }
+        assert!(Name::new(&[b'x'; 256]).is_none());
+        let mut cut = Message::new(1);
+        cut.put_word(0x6161_6161_6161_61ff);
+        assert_eq!(Name::take(&mut cut.reader()), None, "the rest of it is missing");
     }
 
     #[test]

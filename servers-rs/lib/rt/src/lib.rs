@@ -7,6 +7,7 @@
 //! | [`log`] | `rt::info!("...")` and its siblings: a line to the `log` grant |
 //! | [`channel`] | calls through an endpoint, and the loop that serves one |
 //! | [`memory`] | memory of one's own, memory shared with others |
+//! | [`pieces`] | many small memory objects that others may read |
 //! | [`child`] | another program: loaded, given its capabilities, started, destroyed (root and process only) |
 //! | [`guest`], [`grant`] | guests that this program runs: spaces, state pages; and their memory |
 //! | [`thread`], [`sync`] | a further thread in this program, and what the two share |
@@ -41,6 +42,7 @@ pub mod hostile;
 pub mod log;
 pub mod measure;
 pub mod memory;
+pub mod pieces;
 pub mod provoke;
 pub mod start;
 pub mod sync;

@@ -34,7 +34,7 @@ impl Window {
             return Err(Error::NoQuota);
         }
         let number = claim().ok_or(Error::NoQuota)?;
-        let address = layout::WINDOWS + u64::from(number) * WINDOW_BYTES;
+        let address = address_of(number);
         match AddressSpace(start::ADDRESS_SPACE).map(memory, offset_bytes, address, length_bytes, access) {
             Ok(()) => Ok(Window { address, length_bytes }),
             Err(error) => {
@@ -50,7 +50,7 @@ impl Window {
             return Err(Error::NoQuota);
         }
         let number = claim().ok_or(Error::NoQuota)?;
-        let window = Window { address: layout::WINDOWS + u64::from(number) * WINDOW_BYTES, length_bytes };
+        let window = Window { address: address_of(number), length_bytes };
         let mut at = 0;
         while at < pages {
             let records = (pages - at).min(MAX_RECORDS);
@@ -90,6 +90,24 @@ impl Drop for Window {
             USED.fetch_and(!(1 << number), Ordering::Release);
         }
     }
+}
+
+/// Addresses of one window, [`WINDOW_BYTES`] long, with nothing mapped: for [`crate::pieces`]. They are never given back.
+#[derive(Debug)]
+pub struct Room(u64);
+
+impl Room {
+    /// Errors: `NoQuota` when all windows are in use.
+    pub fn claim() -> sys::Result<Room> {
+        claim().map(|number| Room(address_of(number))).ok_or(Error::NoQuota)
+    }
+    pub fn address(&self) -> u64 {
+        self.0
+    }
+}
+
+const fn address_of(number: u32) -> u64 {
+    layout::WINDOWS + number as u64 * WINDOW_BYTES
 }
 
 fn claim() -> Option<u32> {
@@ -162,7 +180,7 @@ impl Drop for Private {
 /// Destroys a memory object that was made for [`Shared`] or for another program.
 pub fn discard(memory: Memory) -> sys::Result<()> {
     // SAFETY: no reference points into such memory: a `Shared` gives out none but atomics, and touching one that is gone
-    // is a fault of this program; a `Private` never tells its handle while it lives.
+    // is a fault of this program; a `Private` never tells its handle while it lives, a `Piece` is used up first.
     unsafe { memory.destroy() }
 }
 

@@ -2,9 +2,9 @@
 //! Reads programs from the verity root, in a thread of its own: a call to the storage server may take as long as that
 //! server's restart, and the thread that restarts it must not be the one that waits.
 
-use api_file::{Client, Error};
+use api_file::{Client, Error, Kind};
 use core::sync::atomic::{AtomicU32, Ordering};
-use ipc::Text;
+use ipc::{Place, Text};
 use rt::channel::Channel;
 use rt::memory::{Private, Shared};
 use rt::sync::Mutex;
@@ -12,7 +12,7 @@ use sys::{Endpoint, FOREVER, Handle, Memory, Notification, Pool, Rights, start};
 
 /// Larger is no program of ours.
 const MAX_PROGRAM_BYTES: u64 = 16 << 20;
-/// Reading begins again this often when storage dies under it: its file numbers are void then.
+/// Reading begins again this often when storage keeps dying under it.
 const ATTEMPTS: usize = 3;
 const STACK_BYTES: u64 = 64 * 1024;
 /// Bit of the supervisor's notification.
@@ -76,7 +76,7 @@ fn fetch(client: &mut Client<Channel>, buffer: &Shared, path: &str) -> core::res
     let mut last = Error::Restarted;
     for _ in 0..ATTEMPTS {
         match read(client, buffer, path) {
-            Err(error @ (Error::Restarted | Error::BadFile)) => last = error,
+            Err(Error::Restarted) => last = Error::Restarted,
             other => return other,
         }
     }
@@ -84,23 +84,20 @@ fn fetch(client: &mut Client<Channel>, buffer: &Shared, path: &str) -> core::res
 }
 
 fn read(client: &mut Client<Channel>, buffer: &Shared, path: &str) -> core::result::Result<Image, Error> {
-    let (file, size) = client.open(Text::new(path).ok_or(Error::NotFound)?)?;
-    let result = read_open(client, buffer, file, size);
-    // After a death of the server the number is void anyway.
-    let _ = client.close(file);
-    result
-}
-
-fn read_open(client: &mut Client<Channel>, buffer: &Shared, file: u32, size: u64) -> core::result::Result<Image, Error> {
-    if size > MAX_PROGRAM_BYTES {
+    let file = client.resolve(Text::new(path).ok_or(Error::NotFound)?)?;
+    if file.kind != Kind::File {
+        return Err(Error::WrongKind);
+    }
+    if file.size_bytes > MAX_PROGRAM_BYTES {
         return Err(Error::OutOfRange);
     }
-    let length_bytes = usize::try_from(size).map_err(|_| Error::OutOfRange)?;
-    let mut memory = Private::new(Pool(start::POOL), size).map_err(|_| Error::NoBuffer)?;
+    let length_bytes = usize::try_from(file.size_bytes).map_err(|_| Error::OutOfRange)?;
+    let mut memory = Private::new(Pool(start::POOL), file.size_bytes).map_err(|_| Error::NoBuffer)?;
     let room = memory.as_mut_slice().get_mut(..length_bytes).ok_or(Error::OutOfRange)?;
     let mut done = 0;
     for piece in room.chunks_mut(buffer.length_bytes() as usize) {
-        let got = client.read(file, done, piece.len() as u32, 0)?;
+        let place = Place { offset_bytes: 0, length_bytes: piece.len() as u32 };
+        let got = client.read(file.node, done, place)?;
         if got as usize != piece.len() || buffer.read(0, piece).is_none() {
             return Err(Error::OutOfRange);
         }

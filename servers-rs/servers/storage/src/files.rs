@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Interface `file` over the mounted root. A block that fails its check is an error to the reader and a line in the
-//! log, never data.
+//! log, never data. Nothing is kept about a client: a node is its number in the image.
 
+use crate::cache::{Cache, File, Source, Store};
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use api_file::{BUFFER_BYTES, Error, FileKind, MAX_OPEN, Serve, Stat, entry};
+use api_file::{BUFFER_BYTES, Error, Kind, Mapping, Serve, Space, Stat, entry};
 use blocks::{BlockRead, ReadError};
+use core::cell::RefCell;
 use erofs::{FileType, Inode, Reader};
-use ipc::{Badge, Text};
+use ipc::{Badge, Cap, Name, Place, Text};
 use rt::manifest::layout;
 use rt::manifest::startup::Client;
 use rt::memory::Shared;
 use sys::{Capability, Handle, Memory, Rights};
 
-/// Entries of one `list`: 128 of the longest names fill a quarter of the buffer.
-const LIST_ENTRIES: usize = 128;
+/// Most entries of one `list`: what fits into the largest buffer with names of a few bytes.
+const LIST_ENTRIES: usize = 2048;
 
 /// Where a client's data go.
 pub trait Buffer {
@@ -52,121 +55,189 @@ pub fn buffers(interface: &str, interfaces: &[String], clients: &[Client]) -> Ve
     mapped.collect()
 }
 
-struct Open {
-    client: Badge,
-    number: u32,
-    inode: Inode,
-}
-
-pub struct Files<B, M> {
+pub struct Files<B, M, S: Store> {
     root: Option<Reader<B>>,
     buffers: Vec<(u64, M)>,
-    open: Vec<Open>,
-    next_number: u32,
-    /// One read of a client at most.
+    cache: Rc<RefCell<Cache<S>>>,
+    /// One answer at most.
     scratch: Vec<u8>,
 }
 
-impl<B: BlockRead, M: Buffer> Files<B, M> {
+impl<B: BlockRead, M: Buffer, S: Store> Files<B, M, S> {
     /// Without a root every call answers `NotMounted`.
-    pub fn new(root: Option<Reader<B>>, buffers: Vec<(u64, M)>) -> Self {
-        Files { root, buffers, open: Vec::new(), next_number: 1, scratch: vec![0; BUFFER_BYTES as usize] }
+    pub fn new(root: Option<Reader<B>>, buffers: Vec<(u64, M)>, cache: Rc<RefCell<Cache<S>>>) -> Self {
+        Files { root, buffers, cache, scratch: vec![0; BUFFER_BYTES as usize] }
     }
 
     fn root(&mut self) -> Result<&mut Reader<B>, Error> {
         self.root.as_mut().ok_or(Error::NotMounted)
     }
-    fn resolve(&mut self, path: &Text) -> Result<Inode, Error> {
-        self.root()?.resolve(path.as_str()).map_err(|error| report(path.as_str(), error))
-    }
-    fn buffer(&self, client: Badge) -> Result<&M, Error> {
-        self.buffers.iter().find(|b| b.0 == client.0).map(|b| &b.1).ok_or(Error::NoBuffer)
-    }
-    fn file(&self, client: Badge, number: u32) -> Result<usize, Error> {
-        self.open.iter().position(|o| o.client == client && o.number == number).ok_or(Error::BadFile)
-    }
-}
-
-impl<B: BlockRead, M: Buffer> Serve for Files<B, M> {
-    fn open(&mut self, client: Badge, path: Text) -> Result<(u32, u64), Error> {
-        let inode = self.resolve(&path)?;
-        if inode.file_type() != FileType::File {
-            return Err(Error::WrongKind);
-        }
-        if self.open.iter().filter(|o| o.client == client).count() >= MAX_OPEN {
-            return Err(Error::TooManyOpen);
-        }
-        let (number, size) = (self.next_number, inode.size);
-        // Numbers are not used again for four billion opens, so a number of a closed file does not name another.
-        self.next_number = self.next_number.checked_add(1).unwrap_or(1);
-        self.open.push(Open { client, number, inode });
-        Ok((number, size))
-    }
-
-    fn read(
-        &mut self,
-        client: Badge,
-        file: u32,
-        offset_bytes: u64,
-        length_bytes: u32,
-        buffer_offset_bytes: u32,
-    ) -> Result<u32, Error> {
-        let at = self.file(client, file)?;
-        let (place, length) = (buffer_offset_bytes as usize, length_bytes as usize);
-        let room = self.buffer(client)?.length_bytes();
-        if place.checked_add(length).is_none_or(|end| end > room) {
-            return Err(Error::OutOfRange);
-        }
-        let (Some(root), Some(open)) = (self.root.as_mut(), self.open.get(at)) else { return Err(Error::NotMounted) };
-        let room = self.scratch.get_mut(..length).ok_or(Error::OutOfRange)?;
-        let done = root.read(&open.inode, offset_bytes, room).map_err(|error| report("a file", error))?;
-        let bytes = self.scratch.get(..done).ok_or(Error::OutOfRange)?;
-        self.buffer(client)?.put(place, bytes).ok_or(Error::OutOfRange)?;
-        Ok(done as u32)
-    }
-
-    fn stat(&mut self, _: Badge, path: Text) -> Result<Stat, Error> {
-        let inode = self.resolve(&path)?;
-        Ok(Stat {
-            kind: kind(inode.file_type()),
-            size_bytes: inode.size,
-            mode: inode.mode & 0o7777,
-            uid: inode.uid,
-            gid: inode.gid,
-            links: inode.links,
+    /// A number from a client may be any.
+    fn inode(&mut self, node: u64) -> Result<Inode, Error> {
+        self.root()?.inode(node).map_err(|error| match error {
+            erofs::Error::Corrupt { .. } | erofs::Error::Unsupported { .. } => Error::BadNode,
+            error => report("an inode", error),
         })
     }
-
-    fn list(&mut self, client: Badge, path: Text, first: u32) -> Result<(u32, u32), Error> {
-        self.buffer(client)?;
-        let directory = self.resolve(&path)?;
-        let (entries, next) =
-            self.root()?.list(&directory, u64::from(first), LIST_ENTRIES).map_err(|error| report(path.as_str(), error))?;
-        let mut used = 0;
-        for entry in &entries {
-            let room = self.scratch.get_mut(used..).ok_or(Error::OutOfRange)?;
-            used += entry::put(room, kind(entry.file_type), &entry.name).ok_or(Error::OutOfRange)?;
-        }
-        let bytes = self.scratch.get(..used).ok_or(Error::OutOfRange)?;
-        self.buffer(client)?.put(0, bytes).ok_or(Error::OutOfRange)?;
-        let next = next.map_or(Ok(0), u32::try_from).map_err(|_| Error::OutOfRange)?;
-        Ok((used as u32, next))
+    /// The buffer of a client, if the place is in it.
+    fn place(&self, client: Badge, place: Place) -> Result<&M, Error> {
+        let buffer = self.buffers.iter().find(|b| b.0 == client.0).map(|b| &b.1).ok_or(Error::NoBuffer)?;
+        let end = u64::from(place.offset_bytes) + u64::from(place.length_bytes);
+        if end > buffer.length_bytes() as u64 { Err(Error::OutOfRange) } else { Ok(buffer) }
     }
-
-    fn close(&mut self, client: Badge, file: u32) -> Result<(), Error> {
-        let at = self.file(client, file)?;
-        self.open.swap_remove(at);
-        Ok(())
+    fn put(&self, client: Badge, place: Place, bytes: &[u8]) -> Result<u32, Error> {
+        if bytes.len() > place.length_bytes as usize {
+            return Err(Error::OutOfRange);
+        }
+        self.place(client, place)?.put(place.offset_bytes as usize, bytes).ok_or(Error::OutOfRange)?;
+        Ok(bytes.len() as u32)
     }
 }
 
-fn kind(of: FileType) -> FileKind {
-    match of {
-        FileType::File => FileKind::File,
-        FileType::Directory => FileKind::Directory,
-        FileType::Symlink => FileKind::Symlink,
-        _ => FileKind::Other,
+impl<B: BlockRead, M: Buffer, S: Store> Serve for Files<B, M, S> {
+    fn root(&mut self, _: Badge) -> Result<Stat, Error> {
+        let inode = self.root()?.root().map_err(|error| report("the root", error))?;
+        stat(&inode)
     }
+    fn lookup(&mut self, _: Badge, directory: u64, name: Name) -> Result<Stat, Error> {
+        let directory = self.inode(directory)?;
+        let inode = self.root()?.lookup(&directory, name.as_bytes()).map_err(|error| report("a directory", error))?;
+        stat(&inode)
+    }
+    fn resolve(&mut self, _: Badge, path: Text) -> Result<Stat, Error> {
+        let inode = self.root()?.resolve(path.as_str()).map_err(|error| report(path.as_str(), error))?;
+        stat(&inode)
+    }
+    fn stat(&mut self, _: Badge, node: u64) -> Result<Stat, Error> {
+        stat(&self.inode(node)?)
+    }
+
+    fn read(&mut self, client: Badge, node: u64, offset_bytes: u64, place: Place) -> Result<u32, Error> {
+        let inode = self.file(node)?;
+        self.place(client, place)?;
+        let length = inode.size.saturating_sub(offset_bytes).min(u64::from(place.length_bytes)) as usize;
+        let mut done = 0;
+        while done < length {
+            let at = offset_bytes + done as u64;
+            let into = place.offset_bytes as usize + done;
+            done += match self.read_cached(client, &inode, at, length - done, into) {
+                Ok(Some(count)) => count,
+                // Of a damaged chunk, or without memory for one, what was asked for may still be had.
+                Ok(None) | Err(Error::Damaged) => self.read_past(client, &inode, at, length - done, into)?,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(done as u32)
+    }
+    fn map(&mut self, _: Badge, node: u64, page: u64) -> Result<Mapping, Error> {
+        let inode = self.file(node)?;
+        if page >= inode.size.div_ceil(api_file::PAGE_BYTES) {
+            return Err(Error::OutOfRange);
+        }
+        let (Some(root), mut cache) = (self.root.as_mut(), self.cache.borrow_mut()) else { return Err(Error::NotMounted) };
+        let shared = cache.share((file(node), inode.size), page, |from, into| fill(root, &inode, from, into))?;
+        let shared = shared.ok_or(Error::NoRoom)?;
+        Ok(Mapping { memory: Cap(shared.memory), first_page: shared.first_page, pages: shared.pages })
+    }
+
+    fn list(&mut self, client: Badge, node: u64, cookie: u64, place: Place) -> Result<u32, Error> {
+        self.place(client, place)?;
+        let directory = self.inode(node)?;
+        let most = (place.length_bytes as usize / (entry::HEADER_BYTES + 1) + 1).min(LIST_ENTRIES);
+        let (entries, _) = self.root()?.list(&directory, cookie, most).map_err(|error| report("a directory", error))?;
+        let mut used = 0;
+        for e in &entries {
+            let room = self.scratch.get_mut(used..place.length_bytes as usize).ok_or(Error::OutOfRange)?;
+            let kind = kind(e.file_type).ok_or(Error::Damaged)?;
+            match entry::put(room, &entry::Entry { node: e.nid, cookie: e.cookie, kind, name: &e.name }) {
+                Some(length) => used += length,
+                None if used == 0 => return Err(Error::OutOfRange),
+                None => break,
+            }
+        }
+        self.put(client, place, self.scratch.get(..used).unwrap_or_default())
+    }
+    fn read_link(&mut self, client: Badge, node: u64, place: Place) -> Result<u32, Error> {
+        let inode = self.inode(node)?;
+        let target = self.root()?.symlink(&inode).map_err(|error| report("a symbolic link", error))?;
+        self.put(client, place, target.as_bytes())
+    }
+    fn attribute(&mut self, client: Badge, node: u64, name: Name, place: Place) -> Result<u32, Error> {
+        let all = self.attributes(node)?;
+        let (_, value) = all.iter().find(|(n, _)| n.as_bytes() == name.as_bytes()).ok_or(Error::NoAttribute)?;
+        self.put(client, place, value)
+    }
+    fn attribute_names(&mut self, client: Badge, node: u64, place: Place) -> Result<u32, Error> {
+        let all = self.attributes(node)?;
+        let names: Vec<u8> = all.iter().flat_map(|(name, _)| name.bytes().chain([0])).collect();
+        self.put(client, place, &names)
+    }
+    fn space(&mut self, _: Badge) -> Result<Space, Error> {
+        Ok(Space { blocks: self.root()?.block_count() })
+    }
+}
+
+impl<B: BlockRead, M: Buffer, S: Store> Files<B, M, S> {
+    fn file(&mut self, node: u64) -> Result<Inode, Error> {
+        let inode = self.inode(node)?;
+        if inode.file_type() == FileType::File { Ok(inode) } else { Err(Error::WrongKind) }
+    }
+    fn attributes(&mut self, node: u64) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let inode = self.inode(node)?;
+        self.root()?.xattrs(&inode).map_err(|error| report("attributes", error))
+    }
+    /// From the cache, to the end of a chunk at most; `None`: there is no memory for it.
+    fn read_cached(&mut self, client: Badge, inode: &Inode, at: u64, most: usize, into: usize) -> Result<Option<usize>, Error> {
+        let buffer = self.buffers.iter().find(|b| b.0 == client.0).map(|b| &b.1).ok_or(Error::NoBuffer)?;
+        let (Some(root), mut cache) = (self.root.as_mut(), self.cache.borrow_mut()) else { return Err(Error::NotMounted) };
+        let from_disk = |from, out: &mut [u8]| fill(root, inode, from, out);
+        cache.read((file(inode.nid), inode.size), at, most, from_disk, |bytes| buffer.put(into, bytes).ok_or(Error::OutOfRange))
+    }
+    /// Past the cache.
+    fn read_past(&mut self, client: Badge, inode: &Inode, at: u64, most: usize, into: usize) -> Result<usize, Error> {
+        let Some(root) = self.root.as_mut() else { return Err(Error::NotMounted) };
+        let room = self.scratch.get_mut(..most).ok_or(Error::OutOfRange)?;
+        fill(root, inode, at, room)?;
+        let bytes = self.scratch.get(..most).unwrap_or_default();
+        let place = Place { offset_bytes: into as u32, length_bytes: most as u32 };
+        self.put(client, place, bytes).map(|count| count as usize)
+    }
+}
+
+fn file(node: u64) -> File {
+    (Source::Root, node)
+}
+fn fill<B: BlockRead>(root: &mut Reader<B>, inode: &Inode, from: u64, into: &mut [u8]) -> Result<(), Error> {
+    root.read(inode, from, into).map(drop).map_err(|error| report("a file", error))
+}
+
+fn stat(inode: &Inode) -> Result<Stat, Error> {
+    let (major, minor) = inode.device().unwrap_or((0, 0));
+    Ok(Stat {
+        kind: kind(inode.file_type()).ok_or(Error::BadNode)?,
+        node: inode.nid,
+        size_bytes: inode.size,
+        mode: inode.mode & 0o7777,
+        uid: inode.uid,
+        gid: inode.gid,
+        links: inode.links,
+        modified_s: inode.mtime_s,
+        modified_ns: inode.mtime_ns,
+        major,
+        minor,
+    })
+}
+fn kind(of: FileType) -> Option<Kind> {
+    Some(match of {
+        FileType::File => Kind::File,
+        FileType::Directory => Kind::Directory,
+        FileType::Char => Kind::CharacterDevice,
+        FileType::Block => Kind::BlockDevice,
+        FileType::Fifo => Kind::Fifo,
+        FileType::Socket => Kind::Socket,
+        FileType::Symlink => Kind::Symlink,
+        FileType::Unknown => return None,
+    })
 }
 
 /// An error as the interface has it; what nobody expects is said.

@@ -3,12 +3,13 @@
 //! serves its files (`file`) and its boot attributes (`slot`); and the data file system (`data`).
 //!
 //! It writes three things only: the attributes of the running slot, a damaged copy of the partition table, and DATA.
-//! Read `disk.rs` (sectors through the driver), `mount.rs` (which partition, which digest), `files.rs`, `slots.rs`;
-//! `data.rs` (the data file system) and `nodes.rs` (its nodes as capabilities).
+//! Read `disk.rs` (sectors through the driver), `mount.rs` (which partition, which digest), `cache.rs` (pages that clients map), `files.rs`,
+//! `slots.rs`; `data.rs` (the data file system) and `nodes.rs` (its nodes as capabilities).
 #![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;
 
+mod cache;
 mod data;
 mod disk;
 mod files;
@@ -16,14 +17,16 @@ mod mount;
 mod nodes;
 mod slots;
 
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use rt::channel::Event;
 use rt::manifest::layout;
 use rt::manifest::startup::Client;
 use rt::memory::Shared;
 use rt::start::grant;
-use sys::Endpoint;
+use sys::{Endpoint, Pool};
 
 fn main() {
     let (endpoint, interfaces, clients) = grant::serve().expect("the manifest says that this component serves file");
@@ -34,7 +37,8 @@ fn main() {
     let facts = rt::start::facts();
     let slot = disk.as_ref().and_then(|disk| mount::find_slot(disk, facts));
     let mounted = disk.as_ref().zip(slot.as_ref()).and_then(|(disk, slot)| mount::mount(disk.clone(), slot, facts));
-    let mut files = files::Files::new(mounted, files::buffers(api_file::NAME, interfaces, clients));
+    let cache = Rc::new(RefCell::new(cache::Cache::new(cache::Frames::new(Pool(sys::start::POOL)))));
+    let mut files = files::Files::new(mounted, files::buffers(api_file::NAME, interfaces, clients), cache);
     let mut nodes = open_data(disk.clone(), endpoint, interfaces, clients);
     let mut slots = slots::Slots::new(disk, slot.map(|s| (s.guid, s.name)));
 

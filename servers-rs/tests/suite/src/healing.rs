@@ -4,14 +4,14 @@
 use crate::report::{Found, Test, equal, must, that};
 use alloc::string::String;
 use alloc::vec::Vec;
-use api_file::{Error, FileKind};
+use api_file::{Error, Kind};
 use api_supervisor::{Cause, Condition, Status};
-use ipc::Text;
+use ipc::{Name, Place, Text};
 use rt::channel::Channel;
 use rt::clock::now_ns;
 use rt::memory::Shared;
 use rt::start::grant;
-use sys::Rights;
+use sys::{Capability, Memory, Rights};
 
 const SECOND: u64 = 1_000_000_000;
 const PATH: &str = "/programs/hello";
@@ -19,7 +19,8 @@ const PATH: &str = "/programs/hello";
 pub const TESTS: &[Test] = &[
     Test { promise: "the files of the verity root are served", run: files },
     Test { promise: "a driver that dies is restarted within a second and its reader loses nothing", run: driver },
-    Test { promise: "a storage server that dies is restarted within a second; its reader opens again", run: storage },
+    Test { promise: "a storage server that dies is restarted within a second, and its reader does not notice", run: storage },
+    Test { promise: "pages of the root are mapped for reading only, go with their server and are given again", run: mapped },
     Test { promise: "a log server that dies is restarted within a second and lines go on", run: log },
     Test { promise: "a driver that dies under the storage server ten times loses no read", run: ten_times },
     Test { promise: "who is no component cannot be ended", run: unknown },
@@ -45,25 +46,16 @@ impl Reader {
         let shared = must("mapping", Shared::map(grant::typed(buffer.memory), buffer.length_bytes, Rights::READ))?;
         Ok(Reader { files: api_file::Client(Channel(endpoint)), buffer: shared })
     }
-    /// The whole file, in pieces small enough for many calls. After a death of the server it begins again, as told.
+    /// The whole file, in pieces small enough for many calls.
     fn read(&mut self, path: &str) -> Result<Vec<u8>, Error> {
-        loop {
-            match self.attempt(path) {
-                Err(Error::Restarted | Error::BadFile) => {}
-                other => return other,
-            }
-        }
-    }
-    fn attempt(&mut self, path: &str) -> Result<Vec<u8>, Error> {
-        let (file, size) = self.files.open(Text::clipped(path))?;
+        let file = self.files.resolve(Text::clipped(path))?;
         let mut all = Vec::new();
-        while (all.len() as u64) < size {
-            let got = self.files.read(file, all.len() as u64, 4096, 0)?;
+        while (all.len() as u64) < file.size_bytes {
+            let got = self.files.read(file.node, all.len() as u64, Place { offset_bytes: 8192, length_bytes: 4096 })?;
             let mut piece = alloc::vec![0; got as usize];
-            self.buffer.read(0, &mut piece).ok_or(Error::OutOfRange)?;
+            self.buffer.read(8192, &mut piece).ok_or(Error::OutOfRange)?;
             all.extend(piece);
         }
-        self.files.close(file)?;
         Ok(all)
     }
 }
@@ -99,9 +91,17 @@ fn files() -> Found {
     let mut it = Reader::new()?;
     let all = must("reading", it.read(PATH))?;
     equal(all.get(..4), Some(&b"\x7fELF"[..]))?;
-    equal(it.files.open(Text::clipped("/nope")), Err(Error::NotFound))?;
-    equal(it.files.open(Text::clipped("/programs")), Err(Error::WrongKind))?;
-    equal(it.files.stat(Text::clipped("/programs/../programs")).map(|s| s.kind), Ok(FileKind::Directory))
+    equal(it.files.resolve(Text::clipped("/nope")), Err(Error::NotFound))?;
+    let programs = must("resolving", it.files.resolve(Text::clipped("/programs/../programs")))?;
+    equal(programs.kind, Kind::Directory)?;
+    equal(it.files.read(programs.node, 0, Place { offset_bytes: 0, length_bytes: 1 }), Err(Error::WrongKind))?;
+    // The same node, one name at a time.
+    let mut at = must("asking", it.files.root())?;
+    for name in ["programs", "hello"] {
+        let name = must("a name", Name::new(name.as_bytes()).ok_or("is too long"))?;
+        at = must("looking up", it.files.lookup(at.node, name))?;
+    }
+    equal(it.files.resolve(Text::clipped(PATH)), Ok(at))
 }
 fn driver() -> Found {
     let mut it = Reader::new()?;
@@ -117,11 +117,31 @@ fn driver() -> Found {
 fn storage() -> Found {
     let mut it = Reader::new()?;
     let before = must("reading", it.read(PATH))?;
-    let (file, _) = must("opening", it.files.open(Text::clipped(PATH)))?;
+    let file = must("resolving", it.files.resolve(Text::clipped(PATH)))?;
     end("storage")?;
-    equal(it.files.read(file, 0, 16, 0), Err(Error::BadFile))?;
+    // A node is the same to the next server.
+    equal(it.files.read(file.node, 0, Place { offset_bytes: 0, length_bytes: 16 }), Ok(16))?;
     equal(must("reading", it.read(PATH))? == before, true)?;
     comes_back("storage")
+}
+fn mapped() -> Found {
+    let mut it = Reader::new()?;
+    let all = must("reading", it.read(PATH))?;
+    let file = must("resolving", it.files.resolve(Text::clipped(PATH)))?;
+    for _ in 0..2 {
+        let mapping = must("mapping", it.files.map(file.node, 1))?;
+        let (memory, length) = (Memory::of(mapping.memory.0), u64::from(mapping.pages) * 4096);
+        equal(Shared::map(memory, length, Rights::READ | Rights::WRITE).err(), Some(sys::Error::NoRight))?;
+        let shared = must("mapping it here", Shared::map(memory, length, Rights::READ))?;
+        let wanted = all.get(mapping.first_page as usize * 4096..).unwrap_or_default();
+        let mut found = alloc::vec![0; wanted.len().min(length as usize)];
+        must("the memory", shared.read(0, &mut found).ok_or("is too small"))?;
+        that(wanted.starts_with(&found), "it holds something else")?;
+        end("storage")?;
+        comes_back("storage")?;
+        that(memory.size_bytes().is_err(), "it outlived its server")?;
+    }
+    Ok(())
 }
 fn log() -> Found {
     end("uart")?;
@@ -195,10 +215,10 @@ fn process() -> Found {
     let mut assistant = assistant()?;
     let before_it = (status("assistant")?, last_words("assistant")?);
     let born = must("calling", assistant.born())?;
-    let (file, _) = must("opening", files.files.open(Text::clipped(PATH)))?;
+    let file = must("resolving", files.files.resolve(Text::clipped(PATH)))?;
     equal(supervisor()?.end(Text::clipped("process")), Err(api_supervisor::Error::Restarted))?;
-    // Nobody's memory, endpoint or open file was touched.
-    equal(files.files.read(file, 0, 16, 0), Ok(16))?;
+    // Nobody's memory, endpoint or node was touched.
+    equal(files.files.read(file.node, 0, Place { offset_bytes: 0, length_bytes: 16 }), Ok(16))?;
     for name in ["uart", "virtio-blk", "storage", "assistant"] {
         equal(status(name)?.condition, Condition::Up)?;
     }

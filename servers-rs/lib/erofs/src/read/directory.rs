@@ -16,6 +16,8 @@ pub struct DirEntry {
     pub name: Vec<u8>,
     pub nid: u64,
     pub file_type: FileType,
+    /// Where a list goes on behind it.
+    pub cookie: u64,
 }
 
 impl<B: BlockRead> Reader<B> {
@@ -54,7 +56,7 @@ impl<B: BlockRead> Reader<B> {
                 if entries.len() == limit {
                     return Ok((entries, Some(number << 12 | index as u64)));
                 }
-                entries.push(block.entry(index)?);
+                entries.push(block.entry(index, number << 12 | (index as u64 + 1))?);
                 index += 1;
             }
             (number, index) = (number + 1, 0);
@@ -109,9 +111,14 @@ impl Block {
         u64_at(&self.bytes, index * DIRENT_BYTES)
     }
 
-    fn entry(&self, index: usize) -> Result<DirEntry, Error> {
+    fn entry(&self, index: usize, cookie: u64) -> Result<DirEntry, Error> {
         let number = self.bytes.get(index * DIRENT_BYTES + 10).copied().unwrap_or_default();
-        Ok(DirEntry { name: self.name(index)?.to_vec(), nid: self.nid_at(index), file_type: FileType::from_number(number) })
+        Ok(DirEntry {
+            name: self.name(index)?.to_vec(),
+            nid: self.nid_at(index),
+            file_type: FileType::from_number(number),
+            cookie,
+        })
     }
 
     /// The nid of `name`; or where it would be: in an earlier block, a later one, or in this one but is not.
