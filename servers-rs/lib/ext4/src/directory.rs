@@ -23,6 +23,8 @@ pub struct Entry {
     pub inode: u32,
     pub kind: Kind,
     pub name: Vec<u8>,
+    /// Where a list goes on behind it.
+    pub cookie: u64,
 }
 
 /// Where an entry stands.
@@ -276,7 +278,8 @@ impl<D: BlockWrite> Ext4<D> {
                     return Ok((out, Some(u64::from(logical) * BLOCK as u64 + record.at as u64)));
                 }
                 let kind = Kind::of_entry(record.kind).ok_or(Error::Corrupt("the type of an entry"))?;
-                out.push(Entry { inode: record.inode, kind, name: name_of(&bytes, record).to_vec() });
+                let cookie = u64::from(logical) * BLOCK as u64 + record.at as u64 + 1;
+                out.push(Entry { inode: record.inode, kind, name: name_of(&bytes, record).to_vec(), cookie });
             }
         }
         Ok((out, None))

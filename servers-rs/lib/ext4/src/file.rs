@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! Reading, writing, cutting and reserving the data of a file. Data are written in place and before the commit that
+//! Reading, writing, cutting, punching and reserving the data of a file. Data are written in place and before the commit that
 //! makes them part of the file; a hole and a reserved block read as zeros.
 
 use crate::extent::Extent;
@@ -277,6 +277,50 @@ impl<D: BlockWrite> Ext4<D> {
             inode.changed(now);
             fs.put_inode(&mut inode)
         })
+    }
+
+    /// Cuts a hole: the bytes read as zeros, and whole blocks of them are free. The size stays.
+    pub fn punch(&mut self, number: u32, offset: u64, length: u64) -> Result<()> {
+        let inode = self.file(number)?;
+        self.finish_cut(number)?;
+        let size = inode.size();
+        let end = offset.checked_add(length).filter(|_| length > 0).ok_or(Error::Invalid)?.min(size);
+        if offset >= end {
+            return Ok(());
+        }
+        let block = BLOCK as u64;
+        // Behind its end the last block has nothing that must stay.
+        let (first, last) = (offset.div_ceil(block), if end == size { end.div_ceil(block) } else { end / block });
+        if offset < first * block {
+            self.zero_part(&inode, offset, end.min(first * block))?;
+        }
+        if end > last * block && last >= first {
+            self.zero_part(&inode, last * block, end)?;
+        }
+        while first < last {
+            let done = self.operation(|fs| {
+                let mut inode = fs.file(number)?;
+                let done = fs.remove_extents(&mut inode, first, last, STEP_EXTENTS)?;
+                let now = fs.now;
+                inode.modified(now);
+                inode.changed(now);
+                fs.put_inode(&mut inode)?;
+                Ok(done)
+            })?;
+            if done {
+                break;
+            }
+        }
+        Ok(())
+    }
+    /// Clears bytes of one block.
+    fn zero_part(&mut self, inode: &Inode, from: u64, to: u64) -> Result<()> {
+        let (logical, at) = ((from / BLOCK as u64) as u32, (from % BLOCK as u64) as usize);
+        let Some(e) = self.extent_at(inode, logical)?.0.filter(|e| !e.unwritten) else { return Ok(()) };
+        let (block, mut bytes) = (e.physical + u64::from(logical - e.logical), zeroed());
+        self.store.read_data(block, &mut bytes)?;
+        bytes.get_mut(at..at + (to - from) as usize).unwrap_or_default().fill(0);
+        self.store.write_data(block, &bytes)
     }
 
     /// A regular file.

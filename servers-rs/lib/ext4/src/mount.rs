@@ -44,6 +44,10 @@ impl<D: BlockWrite> Ext4<D> {
     /// Errors: `Corrupt` and `Unsupported` with the reason; the device is given back by neither, and holds what it held,
     /// or the same with its journal replayed.
     pub fn mount(device: D, now: Time) -> Result<Ext4<D>> {
+        Ext4::mount_again(device, now, &[])
+    }
+    /// As [`Ext4::mount`], by a server that takes over: of these files those that have no name left are held, since somebody has them open.
+    pub fn mount_again(device: D, now: Time, open: &[u32]) -> Result<Ext4<D>> {
         let mut fs = Ext4::over(device, Journal::none(), now)?;
         let journal = fs.layout.journal_inode;
         let inode = fs.inode(journal)?;
@@ -54,7 +58,7 @@ impl<D: BlockWrite> Ext4<D> {
         fs.set_recover(true)?;
         fs.store.open_log()?;
         fs.count_all()?;
-        fs.clean_orphans()?;
+        fs.clean_orphans(open)?;
         Ok(fs)
     }
 
@@ -98,7 +102,7 @@ impl<D: BlockWrite> Ext4<D> {
     /// Makes all durable and leaves an empty journal, so that other systems see a clean file system. Gives the device back.
     pub fn unmount(mut self) -> Result<D> {
         self.held.clear();
-        self.clean_orphans()?;
+        self.clean_orphans(&[])?;
         let seconds = self.seconds();
         self.store.close_log(seconds)?;
         self.set_recover(false)?;

@@ -23,6 +23,8 @@ pub enum Replace {
     Allow,
     /// `Error::Exists`, as RENAME_NOREPLACE.
     Refuse,
+    /// Both names change what they name, as RENAME_EXCHANGE; `Error::NotFound` if one is not there.
+    Exchange,
 }
 
 /// An inode to be made.
@@ -243,7 +245,10 @@ impl<D: BlockWrite> Ext4<D> {
     pub fn rename(&mut self, from_directory: u32, from: &[u8], to_directory: u32, to: &[u8], replace: Replace) -> Result<()> {
         check_name(from)?;
         check_name(to)?;
-        let gone = self.operation(|fs| fs.rename_in_one(from_directory, from, to_directory, to, replace))?;
+        let gone = self.operation(|fs| match replace {
+            Replace::Exchange => fs.exchange((from_directory, from), (to_directory, to)).map(|()| None),
+            _ => fs.rename_in_one(from_directory, from, to_directory, to, replace),
+        })?;
         self.forget_inode(gone);
         Ok(())
     }
@@ -312,6 +317,60 @@ impl<D: BlockWrite> Ext4<D> {
         inode.changed(now);
         self.put_inode(&mut inode)?;
         Ok(gone)
+    }
+
+    fn exchange(&mut self, (here, one): (u32, &[u8]), (there, other): (u32, &[u8])) -> Result<()> {
+        let (mut source, target) = (self.directory(here)?, self.directory(there)?);
+        let (first, second) = (self.find(&source, one)?, self.find(&target, other)?);
+        let (first, second) = (first.ok_or(Error::NotFound)?, second.ok_or(Error::NotFound)?);
+        if first.inode == second.inode {
+            return Ok(());
+        }
+        let (mut mine, mut other) = (self.inode(first.inode)?, self.inode(second.inode)?);
+        let apart = here != there;
+        if apart {
+            for (inode, to) in [(&mine, &target), (&other, &source)] {
+                if inode.is_directory() && self.is_below(to.number, inode.number)? {
+                    return Err(Error::Invalid);
+                }
+                same_quota(inode, to)?;
+            }
+        }
+        // Entries keep their places, so what was found first is still where it was.
+        self.replace_entry(&source, first, other.number, other.kind()?)?;
+        self.replace_entry(&target, second, mine.number, mine.kind()?)?;
+        let now = self.now;
+        for inode in [&mut mine, &mut other] {
+            inode.changed(now);
+            self.put_inode(inode)?;
+        }
+        let gains = i32::from(other.is_directory()) - i32::from(mine.is_directory());
+        if apart {
+            for (inode, to) in [(&mine, there), (&other, here)] {
+                if inode.is_directory() {
+                    let dots = self.find(inode, b"..")?.ok_or(Error::Corrupt("a directory without dots"))?;
+                    self.replace_entry(inode, dots, to, Kind::Directory)?;
+                }
+            }
+        }
+        self.touch(&mut source, if apart { gains } else { 0 })?;
+        if apart {
+            let mut target = self.directory(there)?;
+            self.touch(&mut target, -gains)?;
+        }
+        Ok(())
+    }
+    /// A directory in which names changed, and the links that it gained or lost by it.
+    fn touch(&mut self, directory: &mut Inode, gains: i32) -> Result<()> {
+        match gains {
+            1 => more_links(directory),
+            -1 => fewer_links(directory),
+            _ => {}
+        }
+        let now = self.now;
+        directory.modified(now);
+        directory.changed(now);
+        self.put_inode(directory)
     }
 
     /// Whether `directory` is `above` or somewhere below it.

@@ -55,6 +55,13 @@ impl<D: BlockWrite> Ext4<D> {
         *self.held.entry(number).or_insert(0) += 1;
         Ok(())
     }
+    /// Holds a file that had lost its last name when the file system was mounted; nothing if it is no such file.
+    fn hold_orphan(&mut self, number: u32) -> Result<()> {
+        if self.on_orphan_list(number)? && self.orphan_inode(number)?.links() == 0 {
+            self.held.insert(number, 1);
+        }
+        Ok(())
+    }
     /// If it was the last hold on a file without a name, the file is freed.
     pub fn release(&mut self, number: u32) {
         let Some(count) = self.held.get_mut(&number) else { return };
@@ -103,10 +110,14 @@ impl<D: BlockWrite> Ext4<D> {
         }
     }
 
-    /// After a mount: finishes what was cut off.
-    pub(crate) fn clean_orphans(&mut self) -> Result<()> {
+    /// After a mount: finishes what was cut off, but for files that are `open`.
+    pub(crate) fn clean_orphans(&mut self, open: &[u32]) -> Result<()> {
+        open.iter().try_for_each(|number| self.hold_orphan(*number))?;
         for _ in 0..self.layout.inodes() {
-            let number = self.first_orphan()?;
+            let mut number = self.first_orphan()?;
+            while number != 0 && self.held(number) {
+                number = self.orphan_inode(number)?.dtime();
+            }
             if number == 0 {
                 return Ok(());
             }

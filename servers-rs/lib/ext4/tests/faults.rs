@@ -226,3 +226,28 @@ fn a_corrupt_image_is_an_error_and_never_a_panic() {
         use_it(&bad);
     }
 }
+
+#[test]
+fn an_open_file_without_a_name_outlives_its_server_and_no_reboot() {
+    let disk = Disk::made(BLOCKS);
+    let mut fs = disk.mount();
+    let open = fs.create(ROOT, b"open", Kind::File, 0o600, (0, 0)).unwrap();
+    let other = fs.create(ROOT, b"other", Kind::File, 0o600, (0, 0)).unwrap();
+    fs.write(open, 0, &[7; 9000]).unwrap();
+    fs.hold(open).unwrap();
+    fs.unlink(ROOT, b"open").unwrap();
+    fs.sync().unwrap();
+    drop(fs);
+    // A server that takes over is told what is open; what has a name is none of it, whatever it is told.
+    let mut fs = Ext4::mount_again(disk.clone(), NOW, &[other, open, 9999]).unwrap();
+    let mut data = [0; 9000];
+    assert_eq!((fs.read(open, 0, &mut data), data[8999]), (Ok(9000), 7));
+    fs.unlink(ROOT, b"other").unwrap();
+    assert_eq!(fs.stat(other).err(), Some(Error::NotFound));
+    fs.sync().unwrap();
+    drop(fs);
+    let mut fs = disk.mount();
+    assert_eq!(fs.stat(open).err(), Some(Error::NotFound));
+    fs.sync().unwrap();
+    check(&disk, "mounted after a reboot");
+}

@@ -7,6 +7,8 @@
 //! Read `docs/decisions/0012-mapped-pages-may-vanish.adoc` for why.
 
 use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
 use rt::pieces::Pieces;
 use sys::{Capability, Handle, Pool};
 
@@ -86,6 +88,7 @@ pub struct Cache<S: Store> {
     store: S,
     chunks: BTreeMap<(File, u64), Chunk<S::Piece>>,
     clock: u64,
+    scratch: Vec<u8>,
 }
 
 /// A chunk as a client gets it.
@@ -98,7 +101,7 @@ pub struct Shared {
 
 impl<S: Store> Cache<S> {
     pub fn new(store: S) -> Self {
-        Cache { store, chunks: BTreeMap::new(), clock: 0 }
+        Cache { store, chunks: BTreeMap::new(), clock: 0, scratch: vec![0; CHUNK_BYTES as usize] }
     }
 
     /// The chunk that holds byte `offset` of a file of `size_bytes`, filled by `fill` (from which byte of the file, into what) if it is not
@@ -120,7 +123,7 @@ impl<S: Store> Cache<S> {
         // One that was made when the file was shorter does not hold its new pages.
         let short = self.chunks.get(&(file, number)).is_some_and(|c| c.piece.bytes().len() < length);
         if short {
-            self.forget((file, number));
+            self.drop_chunk((file, number));
         }
         if !self.chunks.contains_key(&(file, number)) {
             let Some(mut piece) = self.make(length) else { return Ok(None) };
@@ -137,20 +140,32 @@ impl<S: Store> Cache<S> {
         }))
     }
 
-    /// Gives the bytes from `offset` on, as far as the chunk goes but no more than `most`, to `out`; returns how many. As [`Cache::chunk`].
+    /// Reads `length` bytes from `offset` on, fewer at the end of the file, and gives them to `out` with their place among them; returns how
+    /// many. What is not cached is filled; where there is no memory for that, or a part of a chunk cannot be had, only what was asked for.
     pub fn read<E>(
         &mut self,
         (file, size_bytes): (File, u64),
         offset: u64,
-        most: usize,
-        fill: impl FnOnce(u64, &mut [u8]) -> Result<(), E>,
-        out: impl FnOnce(&[u8]) -> Result<(), E>,
-    ) -> Result<Option<usize>, E> {
-        let length = (size_bytes.saturating_sub(offset)).min(most as u64).min(CHUNK_BYTES - offset % CHUNK_BYTES) as usize;
-        let Some(chunk) = self.chunk(file, offset, size_bytes, fill)? else { return Ok(None) };
-        let at = (offset % CHUNK_BYTES) as usize;
-        out(chunk.piece.bytes().get(at..at + length).unwrap_or_default())?;
-        Ok(Some(length))
+        length: usize,
+        mut fill: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+        mut out: impl FnMut(usize, &[u8]) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let length = size_bytes.saturating_sub(offset).min(length as u64) as usize;
+        let mut done = 0;
+        while done < length {
+            let from = offset + done as u64;
+            let within = (from % CHUNK_BYTES) as usize;
+            let here = (length - done).min(CHUNK_BYTES as usize - within);
+            if let Ok(Some(chunk)) = self.chunk(file, from, size_bytes, &mut fill) {
+                out(done, chunk.piece.bytes().get(within..within + here).unwrap_or_default())?;
+            } else {
+                let room = self.scratch.get_mut(..here).unwrap_or_default();
+                fill(from, room)?;
+                out(done, room)?;
+            }
+            done += here;
+        }
+        Ok(done)
     }
 
     /// The memory that holds a page. As [`Cache::chunk`].
@@ -195,16 +210,33 @@ impl<S: Store> Cache<S> {
         }
     }
 
+    /// After a change that failed half way nobody knows what is in a file there.
+    pub fn forget(&mut self, file: File, offset: u64, length: u64) {
+        let last = offset.saturating_add(length.max(1) - 1) / CHUNK_BYTES;
+        let gone: Vec<(File, u64)> =
+            self.chunks.range((file, offset / CHUNK_BYTES)..=(file, last)).map(|(key, _)| *key).collect();
+        gone.into_iter().for_each(|key| self.drop_chunk(key));
+    }
+    /// Gives memory and capabilities of one chunk back; whether there was one.
+    pub fn shrink(&mut self) -> bool {
+        let oldest = self.chunks.iter().min_by_key(|(_, chunk)| chunk.last_used).map(|(key, _)| *key);
+        oldest.is_some_and(|key| {
+            self.drop_chunk(key);
+            true
+        })
+    }
+
     fn make(&mut self, length: usize) -> Option<S::Piece> {
         loop {
             if let Some(piece) = self.store.make(length) {
                 return Some(piece);
             }
-            let oldest = self.chunks.iter().min_by_key(|(_, chunk)| chunk.last_used).map(|(key, _)| *key)?;
-            self.forget(oldest);
+            if !self.shrink() {
+                return None;
+            }
         }
     }
-    fn forget(&mut self, key: (File, u64)) {
+    fn drop_chunk(&mut self, key: (File, u64)) {
         if let Some(chunk) = self.chunks.remove(&key) {
             self.store.discard(chunk.piece);
         }

@@ -58,7 +58,9 @@ pub fn find<M: Medium>(mut disk: M) -> Option<(Part<M>, [u8; 16])> {
 }
 
 /// Mounts the file system, after making one if the partition has never held anything. Says why not, if not.
-pub fn mount<M: Medium>(mut part: Part<M>, guid: [u8; 16], now: Time, unique: u64) -> Option<Ext4<Part<M>>> {
+/// `open`: files that a server before this one kept open.
+pub fn mount<M: Medium>(mut part: Part<M>, guid: [u8; 16], unique: u64, open: &[u32]) -> Option<Ext4<Part<M>>> {
+    let now = now();
     let mut first = alloc::vec![0; BLOCK_BYTES];
     if let Err(error) = part.read_blocks(0, &mut first) {
         rt::error!("data: {error}");
@@ -76,7 +78,7 @@ pub fn mount<M: Medium>(mut part: Part<M>, guid: [u8; 16], now: Time, unique: u6
             }
         }
     }
-    match Ext4::mount(part, now) {
+    match Ext4::mount_again(part, now, open) {
         Ok(mut fs) => {
             match fs.grow() {
                 Ok(0) => {}

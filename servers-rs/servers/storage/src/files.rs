@@ -115,19 +115,13 @@ impl<B: BlockRead, M: Buffer, S: Store> Serve for Files<B, M, S> {
     fn read(&mut self, client: Badge, node: u64, offset_bytes: u64, place: Place) -> Result<u32, Error> {
         let inode = self.file(node)?;
         self.place(client, place)?;
-        let length = inode.size.saturating_sub(offset_bytes).min(u64::from(place.length_bytes)) as usize;
-        let mut done = 0;
-        while done < length {
-            let at = offset_bytes + done as u64;
-            let into = place.offset_bytes as usize + done;
-            done += match self.read_cached(client, &inode, at, length - done, into) {
-                Ok(Some(count)) => count,
-                // Of a damaged chunk, or without memory for one, what was asked for may still be had.
-                Ok(None) | Err(Error::Damaged) => self.read_past(client, &inode, at, length - done, into)?,
-                Err(error) => return Err(error),
-            };
-        }
-        Ok(done as u32)
+        let buffer = self.buffers.iter().find(|b| b.0 == client.0).map(|b| &b.1).ok_or(Error::NoBuffer)?;
+        let (Some(root), mut cache) = (self.root.as_mut(), self.cache.borrow_mut()) else { return Err(Error::NotMounted) };
+        let start = place.offset_bytes as usize;
+        let from_disk = |from, out: &mut [u8]| fill(root, &inode, from, out);
+        let out = |at, bytes: &[u8]| buffer.put(start + at, bytes).ok_or(Error::OutOfRange);
+        let length = place.length_bytes as usize;
+        cache.read((file(node), inode.size), offset_bytes, length, from_disk, out).map(|done| done as u32)
     }
     fn map(&mut self, _: Badge, node: u64, page: u64) -> Result<Mapping, Error> {
         let inode = self.file(node)?;
@@ -185,22 +179,6 @@ impl<B: BlockRead, M: Buffer, S: Store> Files<B, M, S> {
     fn attributes(&mut self, node: u64) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let inode = self.inode(node)?;
         self.root()?.xattrs(&inode).map_err(|error| report("attributes", error))
-    }
-    /// From the cache, to the end of a chunk at most; `None`: there is no memory for it.
-    fn read_cached(&mut self, client: Badge, inode: &Inode, at: u64, most: usize, into: usize) -> Result<Option<usize>, Error> {
-        let buffer = self.buffers.iter().find(|b| b.0 == client.0).map(|b| &b.1).ok_or(Error::NoBuffer)?;
-        let (Some(root), mut cache) = (self.root.as_mut(), self.cache.borrow_mut()) else { return Err(Error::NotMounted) };
-        let from_disk = |from, out: &mut [u8]| fill(root, inode, from, out);
-        cache.read((file(inode.nid), inode.size), at, most, from_disk, |bytes| buffer.put(into, bytes).ok_or(Error::OutOfRange))
-    }
-    /// Past the cache.
-    fn read_past(&mut self, client: Badge, inode: &Inode, at: u64, most: usize, into: usize) -> Result<usize, Error> {
-        let Some(root) = self.root.as_mut() else { return Err(Error::NotMounted) };
-        let room = self.scratch.get_mut(..most).ok_or(Error::OutOfRange)?;
-        fill(root, inode, at, room)?;
-        let bytes = self.scratch.get(..most).unwrap_or_default();
-        let place = Place { offset_bytes: into as u32, length_bytes: most as u32 };
-        self.put(client, place, bytes).map(|count| count as usize)
     }
 }
 

@@ -38,8 +38,8 @@ fn main() {
     let slot = disk.as_ref().and_then(|disk| mount::find_slot(disk, facts));
     let mounted = disk.as_ref().zip(slot.as_ref()).and_then(|(disk, slot)| mount::mount(disk.clone(), slot, facts));
     let cache = Rc::new(RefCell::new(cache::Cache::new(cache::Frames::new(Pool(sys::start::POOL)))));
-    let mut files = files::Files::new(mounted, files::buffers(api_file::NAME, interfaces, clients), cache);
-    let mut nodes = open_data(disk.clone(), endpoint, interfaces, clients);
+    let mut files = files::Files::new(mounted, files::buffers(api_file::NAME, interfaces, clients), cache.clone());
+    let mut nodes = open_data(disk.clone(), (endpoint, interfaces, clients), cache);
     let mut slots = slots::Slots::new(disk, slot.map(|s| (s.guid, s.name)));
 
     grant::say_ready();
@@ -57,13 +57,16 @@ fn main() {
     });
 }
 
-type Data = nodes::Nodes<data::Part<disk::Disk>, Shared>;
+type Pages = Rc<RefCell<cache::Cache<cache::Frames>>>;
+type Data = nodes::Nodes<data::Part<disk::Disk>, Shared, cache::Frames>;
+type Served<'a> = (Endpoint, &'a [String], &'a [Client]);
 
 /// The data file system and a directory for each client that the manifest grants one. Where nobody is granted any, DATA is not touched.
-fn open_data(disk: Option<disk::Disk>, endpoint: Endpoint, interfaces: &[String], clients: &[Client]) -> Data {
+fn open_data(disk: Option<disk::Disk>, (endpoint, interfaces, clients): Served<'_>, cache: Pages) -> Data {
     let buffers = files::buffers(api_data::NAME, interfaces, clients);
     let part = disk.filter(|_| !buffers.is_empty()).and_then(data::find);
-    let mut fs = part.and_then(|(part, guid)| data::mount(part, guid, data::now(), rt::clock::now_ns()));
+    let open: Vec<u32> = buffers.iter().flat_map(|(_, buffer)| nodes::noted(buffer)).collect();
+    let mut fs = part.and_then(|(part, guid)| data::mount(part, guid, rt::clock::now_ns(), &open));
     let name = |number: u64| {
         let of = clients.iter().find(|c| u64::from(layout::unbadge(c.badge).1) == number);
         of.map_or("", |c| c.name.as_str())
@@ -76,5 +79,5 @@ fn open_data(disk: Option<disk::Disk>, endpoint: Endpoint, interfaces: &[String]
             Err(error) => rt::error!("data: no directory for {}: {error}", name(number)),
         }
     }
-    nodes::Nodes::new(fs, all, endpoint)
+    nodes::Nodes::new(fs, all, endpoint, cache)
 }

@@ -2,20 +2,27 @@
 //! Interface `data` over the mounted data file system.
 //!
 //! A capability says all in its badge: inode, generation, client, and whether it writes. So the server keeps no table of them, and they go on
-//! after its death. `Node::badge` and `Node::parse` are the one place that knows how.
+//! after its death. `Node::badge` and `Node::parse` are the one place that knows how. Files that a client keeps without a name are noted in its
+//! buffer (`kept.rs`). The methods are in `serve.rs`.
 
+use crate::cache::{Cache, File, Source, Store};
 use crate::files::Buffer;
+use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
-use api_data::{Access, BUFFER_BYTES, Error, Kind, PATH_MAX, Serve, Space, Stat, Time, entry};
+use api_data::{Access, Error, PATH_MAX, USABLE_BYTES};
 use blocks::BlockWrite;
-use ext4::{Ext4, Quota, Replace, XattrSet};
+use core::cell::RefCell;
+use ext4::Ext4;
 use ipc::{Badge, Cap};
 use rt::manifest::layout;
 use sys::{Capability, Endpoint, Handle, Rights};
 
-/// Entries of one `list`: the longest names fill half of the buffer.
-const LIST_ENTRIES: usize = 250;
+mod kept;
+mod serve;
+
+pub use kept::noted;
+
 const CLIENT_BITS: u32 = 10;
 const WRITES: u32 = 1 << CLIENT_BITS;
 const GENERATION_SHIFT: u32 = CLIENT_BITS + 1;
@@ -56,9 +63,12 @@ pub struct Client<M> {
     pub home: u32,
 }
 
-pub struct Nodes<B, M> {
+pub struct Nodes<B, M, S: Store> {
     fs: Option<Ext4<B>>,
     clients: Vec<Client<M>>,
+    cache: Rc<RefCell<Cache<S>>>,
+    /// Client and inode of files that stay without a name.
+    kept: Vec<(u32, u32)>,
     endpoint: Endpoint,
     /// The node of the call in hand.
     node: Node,
@@ -66,11 +76,13 @@ pub struct Nodes<B, M> {
     going: Option<Handle>,
 }
 
-impl<B: BlockWrite, M: Buffer> Nodes<B, M> {
+impl<B: BlockWrite, M: Buffer, S: Store> Nodes<B, M, S> {
     /// Without a file system every call answers `NotMounted`.
-    pub fn new(fs: Option<Ext4<B>>, clients: Vec<Client<M>>, endpoint: Endpoint) -> Self {
+    pub fn new(fs: Option<Ext4<B>>, clients: Vec<Client<M>>, endpoint: Endpoint, cache: Rc<RefCell<Cache<S>>>) -> Self {
         let node = Node { inode: 0, generation: 0, client: 0, writes: false };
-        Nodes { fs, clients, endpoint, node, going: None }
+        let mut nodes = Nodes { fs, clients, cache, kept: Vec::new(), endpoint, node, going: None };
+        nodes.adopt();
+        nodes
     }
 
     /// Answers a call through the grant (`None`) or through a capability that was made here.
@@ -104,14 +116,13 @@ impl<B: BlockWrite, M: Buffer> Nodes<B, M> {
     }
     /// Bytes of the client's buffer, copied: it may change them at any time.
     fn bytes(&self, offset: usize, length: usize) -> Result<Vec<u8>, Error> {
-        if length > BUFFER_BYTES as usize {
-            return Err(Error::OutOfRange);
-        }
+        usable(offset, length)?;
         let mut bytes = vec![0; length];
         self.buffer()?.get(offset, &mut bytes).ok_or(Error::OutOfRange)?;
         Ok(bytes)
     }
     fn put(&self, offset: usize, bytes: &[u8]) -> Result<u32, Error> {
+        usable(offset, bytes.len())?;
         self.buffer()?.put(offset, bytes).ok_or(Error::OutOfRange)?;
         Ok(bytes.len() as u32)
     }
@@ -151,6 +162,31 @@ impl<B: BlockWrite, M: Buffer> Nodes<B, M> {
         self.resolve(&path)
     }
 
+    /// The file of this node as the cache knows it, and its size.
+    fn file(&mut self) -> Result<(File, u64), Error> {
+        let inode = self.node.inode;
+        let stat = self.fs()?.stat(inode).map_err(error)?;
+        match stat.kind {
+            ext4::Kind::File => Ok(((Source::Data(stat.generation), u64::from(inode)), stat.size_bytes)),
+            ext4::Kind::Directory => Err(Error::IsADirectory),
+            _ => Err(Error::Invalid),
+        }
+    }
+    /// A capability for an inode.
+    fn give(&mut self, inode: u32, generation: u32, access: Access) -> Result<Cap, Error> {
+        let writes = self.node.writes && access == Access::Same;
+        let (interface, client) = Node { inode, generation: low(generation), writes, client: self.node.client }.badge();
+        let badge = layout::badge(interface, client);
+        // The page cache has capabilities too, and needs none of them.
+        let made = self.endpoint.copy(GIVEN, badge).or_else(|error| match self.cache.borrow_mut().shrink() {
+            true => self.endpoint.copy(GIVEN, badge),
+            false => Err(error),
+        });
+        let handle = made.map_err(|_| Error::NoRoom)?.handle();
+        self.going = Some(handle);
+        Ok(Cap(handle))
+    }
+
     /// Runs a change and makes it durable: what was answered is not lost, even if this server dies.
     fn change<T>(&mut self, change: impl FnOnce(&mut Ext4<B>) -> ext4::Result<T>) -> Result<T, Error> {
         if !self.node.writes {
@@ -168,176 +204,10 @@ fn check(name: &[u8]) -> Result<(), Error> {
     if matches!(name, b"" | b"." | b"..") { Err(Error::Invalid) } else { Ok(()) }
 }
 
-impl<B: BlockWrite, M: Buffer> Serve for Nodes<B, M> {
-    fn stat(&mut self, _: Badge, path_bytes: u32) -> Result<Stat, Error> {
-        let inode = self.at(path_bytes)?;
-        let s = self.fs()?.stat(inode).map_err(error)?;
-        let time = |t: ext4::Time| Time { seconds: t.seconds as u64, nanoseconds: t.nanoseconds };
-        Ok(Stat {
-            kind: Kind::from_u8(s.kind as u8).ok_or(Error::Damaged)?,
-            inode: s.inode,
-            mode: s.mode,
-            links: s.links,
-            uid: s.uid,
-            gid: s.gid,
-            size_bytes: s.size_bytes,
-            blocks_512: s.blocks_512,
-            major: s.device.0,
-            minor: s.device.1,
-            accessed: time(s.accessed),
-            modified: time(s.modified),
-            changed: time(s.changed),
-        })
-    }
-    fn open(&mut self, _: Badge, path_bytes: u32, access: Access) -> Result<Cap, Error> {
-        let inode = self.at(path_bytes)?;
-        let generation = low(self.fs()?.stat(inode).map_err(error)?.generation);
-        let writes = self.node.writes && access == Access::Same;
-        let (interface, client) = Node { inode, generation, writes, client: self.node.client }.badge();
-        let made = self.endpoint.copy(GIVEN, layout::badge(interface, client)).map_err(|_| Error::NoRoom)?;
-        self.going = Some(made.handle());
-        Ok(Cap(made.handle()))
-    }
-    fn create(
-        &mut self,
-        _: Badge,
-        path_bytes: u32,
-        kind: Kind,
-        mode: u16,
-        owner: (u32, u32),
-        device: (u32, u32),
-    ) -> Result<(), Error> {
-        let path = self.path(0, path_bytes)?;
-        let (directory, name) = self.parent(&path)?;
-        let kind = ext4::Kind::of_entry(kind as u8).ok_or(Error::Invalid)?;
-        self.change(|fs| match kind {
-            ext4::Kind::CharacterDevice | ext4::Kind::BlockDevice => {
-                fs.device_node(directory, name, kind, mode, owner, device).map(drop)
-            }
-            _ => fs.create(directory, name, kind, mode, owner).map(drop),
-        })
-    }
-    fn symlink(&mut self, _: Badge, path_bytes: u32, target_bytes: u32, owner: (u32, u32)) -> Result<(), Error> {
-        let (path, target) = (self.path(0, path_bytes)?, self.path(path_bytes, target_bytes)?);
-        let (directory, name) = self.parent(&path)?;
-        self.change(|fs| fs.symlink(directory, name, &target, owner).map(drop))
-    }
-    fn link(&mut self, _: Badge, path_bytes: u32, new_path_bytes: u32) -> Result<(), Error> {
-        let (path, new) = (self.path(0, path_bytes)?, self.path(path_bytes, new_path_bytes)?);
-        let inode = self.resolve(&path)?;
-        let (directory, name) = self.parent(&new)?;
-        self.change(|fs| fs.link(inode, directory, name))
-    }
-    fn unlink(&mut self, _: Badge, path_bytes: u32) -> Result<(), Error> {
-        let path = self.path(0, path_bytes)?;
-        let (directory, name) = self.parent(&path)?;
-        self.change(|fs| fs.unlink(directory, name))
-    }
-    fn remove_directory(&mut self, _: Badge, path_bytes: u32) -> Result<(), Error> {
-        let path = self.path(0, path_bytes)?;
-        let (directory, name) = self.parent(&path)?;
-        self.change(|fs| fs.remove_directory(directory, name))
-    }
-    fn rename(&mut self, _: Badge, path_bytes: u32, new_path_bytes: u32, replace: bool) -> Result<(), Error> {
-        let (path, new) = (self.path(0, path_bytes)?, self.path(path_bytes, new_path_bytes)?);
-        let (from, name) = self.parent(&path)?;
-        let (to, new_name) = self.parent(&new)?;
-        let replace = if replace { Replace::Allow } else { Replace::Refuse };
-        self.change(|fs| fs.rename(from, name, to, new_name, replace))
-    }
-    fn read(&mut self, _: Badge, offset_bytes: u64, length_bytes: u32, buffer_offset_bytes: u32) -> Result<u32, Error> {
-        if u64::from(length_bytes) > BUFFER_BYTES {
-            return Err(Error::OutOfRange);
-        }
-        let mut out = vec![0; length_bytes as usize];
-        let inode = self.node.inode;
-        let done = self.fs()?.read(inode, offset_bytes, &mut out).map_err(error)?;
-        self.put(buffer_offset_bytes as usize, out.get(..done).unwrap_or_default())
-    }
-    fn write(&mut self, _: Badge, offset_bytes: u64, length_bytes: u32, buffer_offset_bytes: u32) -> Result<u32, Error> {
-        if !self.node.writes {
-            return Err(Error::ReadOnly);
-        }
-        let bytes = self.bytes(buffer_offset_bytes as usize, length_bytes as usize)?;
-        let (inode, fs) = (self.node.inode, self.fs()?);
-        let before = fs.stat(inode).map_err(error)?;
-        let done = fs.write(inode, offset_bytes, &bytes).map_err(error)?;
-        let after = fs.stat(inode).map_err(error)?;
-        // Data inside the file are with the disk already; what makes new data part of the file would die with this server.
-        if (before.size_bytes, before.blocks_512) != (after.size_bytes, after.blocks_512) {
-            fs.sync().map_err(error)?;
-        }
-        Ok(done as u32)
-    }
-    fn truncate(&mut self, _: Badge, size_bytes: u64) -> Result<(), Error> {
-        let inode = self.node.inode;
-        self.change(|fs| fs.truncate(inode, size_bytes))
-    }
-    fn allocate(&mut self, _: Badge, offset_bytes: u64, length_bytes: u64, keep_size: bool) -> Result<(), Error> {
-        let inode = self.node.inode;
-        self.change(|fs| fs.allocate(inode, offset_bytes, length_bytes, keep_size))
-    }
-    fn sync(&mut self, _: Badge) -> Result<(), Error> {
-        self.fs()?.sync().map_err(error)
-    }
-    fn list(&mut self, _: Badge, cookie: u64) -> Result<(u32, u64), Error> {
-        let inode = self.node.inode;
-        let (entries, next) = self.fs()?.list(inode, cookie, LIST_ENTRIES).map_err(error)?;
-        let mut out = vec![0; BUFFER_BYTES as usize];
-        let mut used = 0;
-        for e in entries.iter().filter(|e| !matches!(&e.name[..], b"." | b"..")) {
-            let kind = Kind::from_u8(e.kind as u8).ok_or(Error::Damaged)?;
-            used += entry::put(out.get_mut(used..).unwrap_or_default(), e.inode, kind, &e.name).ok_or(Error::OutOfRange)?;
-        }
-        self.put(0, out.get(..used).unwrap_or_default())?;
-        Ok((used as u32, next.unwrap_or(0)))
-    }
-    fn read_link(&mut self, _: Badge, path_bytes: u32) -> Result<u32, Error> {
-        let inode = self.at(path_bytes)?;
-        let target = self.fs()?.read_link(inode).map_err(error)?;
-        self.put(0, &target)
-    }
-    fn set_mode(&mut self, _: Badge, path_bytes: u32, mode: u16) -> Result<(), Error> {
-        let inode = self.at(path_bytes)?;
-        self.change(|fs| fs.set_mode(inode, mode))
-    }
-    fn set_owner(&mut self, _: Badge, path_bytes: u32, (uid, gid): (u32, u32)) -> Result<(), Error> {
-        let inode = self.at(path_bytes)?;
-        self.change(|fs| fs.set_owner(inode, uid, gid))
-    }
-    fn set_times(&mut self, _: Badge, path_bytes: u32, accessed: Time, modified: Time) -> Result<(), Error> {
-        let inode = self.at(path_bytes)?;
-        let time = |t: Time| Some(ext4::Time { seconds: t.seconds as i64, nanoseconds: t.nanoseconds });
-        self.change(|fs| fs.set_times(inode, time(accessed), time(modified)))
-    }
-    fn attribute(&mut self, _: Badge, name_bytes: u32) -> Result<u32, Error> {
-        let (name, inode) = (self.path(0, name_bytes)?, self.node.inode);
-        let value = self.fs()?.attribute(inode, &name).map_err(error)?;
-        self.put(0, &value)
-    }
-    fn set_attribute(&mut self, _: Badge, name_bytes: u32, value_bytes: u32) -> Result<(), Error> {
-        let (name, inode) = (self.path(0, name_bytes)?, self.node.inode);
-        let value = self.bytes(name_bytes as usize, value_bytes as usize)?;
-        self.change(|fs| fs.set_attribute(inode, &name, &value, XattrSet::Any))
-    }
-    fn remove_attribute(&mut self, _: Badge, name_bytes: u32) -> Result<(), Error> {
-        let (name, inode) = (self.path(0, name_bytes)?, self.node.inode);
-        self.change(|fs| fs.remove_attribute(inode, &name))
-    }
-    fn attribute_names(&mut self, _: Badge) -> Result<u32, Error> {
-        let inode = self.node.inode;
-        let names = self.fs()?.attribute_names(inode).map_err(error)?;
-        let all: Vec<u8> = names.iter().flat_map(|name| name.iter().copied().chain([0])).collect();
-        self.put(0, &all)
-    }
-    fn space(&mut self, _: Badge) -> Result<Space, Error> {
-        let s = self.fs()?.space().map_err(error)?;
-        Ok(Space { blocks: s.blocks, free_blocks: s.free_blocks, inodes: s.inodes, free_inodes: s.free_inodes })
-    }
-    fn set_quota(&mut self, _: Badge, bytes: u64, inodes: u64) -> Result<(), Error> {
-        let inode = self.node.inode;
-        self.change(|fs| fs.set_quota(inode, Quota { bytes, inodes }))
-    }
+/// The server's own notes are behind it.
+fn usable(offset: usize, length: usize) -> Result<(), Error> {
+    let end = offset.checked_add(length).filter(|end| *end as u64 <= USABLE_BYTES);
+    end.map(drop).ok_or(Error::OutOfRange)
 }
 
 /// An error as the interface has it; what nobody expects is said.

@@ -33,6 +33,7 @@ pub enum Op {
     Write(usize, u64, Vec<u8>),
     Truncate(usize, u64),
     Allocate(usize, u64, u64),
+    Punch(usize, u64, u64),
     Mode(usize, u16),
     SetAttribute(usize, Vec<u8>, Vec<u8>, XattrSet),
     RemoveAttribute(usize, Vec<u8>),
@@ -136,6 +137,7 @@ impl Model {
                 parent.links -= u32::from(is_directory);
                 self.unlink(id);
             }
+            Op::Rename(from, name, to, new, Replace::Exchange) => self.exchange(from, &name, to, &new)?,
             Op::Rename(from, name, to, new, replace) => self.rename(from, name, to, new, replace)?,
             Op::Write(id, offset, bytes) => {
                 let data = Rc::make_mut(&mut self.file(id)?.data);
@@ -147,6 +149,11 @@ impl Model {
             Op::Allocate(id, offset, length) => {
                 let data = Rc::make_mut(&mut self.file(id)?.data);
                 data.resize(data.len().max((offset + length) as usize), 0);
+            }
+            Op::Punch(id, offset, length) => {
+                let data = Rc::make_mut(&mut self.file(id)?.data);
+                let range = data.len().min(offset as usize)..data.len().min((offset + length) as usize);
+                data[range].fill(0);
             }
             Op::Mode(id, mode) => self.nodes.get_mut(&id).ok_or(Error::NotFound)?.mode = mode,
             Op::SetAttribute(id, name, value, how) => {
@@ -199,6 +206,30 @@ impl Model {
         self.directory(to)?.entries.insert(new, id);
         self.directory(to)?.links += u32::from(is_directory);
         self.nodes.get_mut(&id).unwrap().parent = to;
+        Ok(())
+    }
+
+    fn exchange(&mut self, from: usize, name: &[u8], to: usize, new: &[u8]) -> Result<(), Error> {
+        self.directory(from)?;
+        self.directory(to)?;
+        let one = *self.directory(from)?.entries.get(name).ok_or(Error::NotFound)?;
+        let two = *self.directory(to)?.entries.get(new).ok_or(Error::NotFound)?;
+        for (id, target) in [(one, to), (two, from)] {
+            let mut above = target;
+            while self.nodes[&id].kind == Kind::Directory && from != to && one != two && above != 0 {
+                if above == id {
+                    return Err(Error::Invalid);
+                }
+                above = self.nodes[&above].parent;
+            }
+        }
+        for (id, old, at, new) in [(one, from, to, new), (two, to, from, name)] {
+            let links = u32::from(self.nodes[&id].kind == Kind::Directory);
+            self.directory(old)?.links -= links;
+            self.directory(at)?.links += links;
+            self.directory(at)?.entries.insert(new.to_vec(), id);
+            self.nodes.get_mut(&id).unwrap().parent = at;
+        }
         Ok(())
     }
 
@@ -279,13 +310,18 @@ impl Model {
             7 => Op::RemoveDirectory(d, here(random, d)),
             8..=10 => {
                 let to = self.pick(random, |n| n.kind == Kind::Directory);
-                let replace = if random.below(6) == 0 { Replace::Refuse } else { Replace::Allow };
+                let replace = match random.below(6) {
+                    0 => Replace::Refuse,
+                    1 => Replace::Exchange,
+                    _ => Replace::Allow,
+                };
                 let new =
                     if random.below(2) == 0 && self.nodes[&to].kind == Kind::Directory { here(random, to) } else { name(random) };
                 Op::Rename(d, here(random, d), to, new, replace)
             }
             11..=14 => Op::Write(f, random.below(60_000), vec![random.below(255) as u8 + 1; 1 + random.below(20_000) as usize]),
             15 => Op::Truncate(f, random.below(70_000)),
+            16 if random.below(2) == 0 => Op::Punch(f, random.below(60_000), 1 + random.below(30_000)),
             16 => Op::Allocate(f, random.below(50_000), 1 + random.below(30_000)),
             17 => Op::Mode(any, random.below(0o1000) as u16),
             18 => {
@@ -349,6 +385,7 @@ impl Real {
             Op::Write(id, offset, bytes) => assert_eq!(fs.write(i(id), *offset, bytes)?, bytes.len()),
             Op::Truncate(id, size) => fs.truncate(i(id), *size)?,
             Op::Allocate(id, offset, length) => fs.allocate(i(id), *offset, *length, false)?,
+            Op::Punch(id, offset, length) => fs.punch(i(id), *offset, *length)?,
             Op::Mode(id, mode) => fs.set_mode(i(id), *mode)?,
             Op::SetAttribute(id, name, value, how) => fs.set_attribute(i(id), name, value, *how)?,
             Op::RemoveAttribute(id, name) => fs.remove_attribute(i(id), name)?,

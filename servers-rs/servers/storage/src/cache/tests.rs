@@ -2,7 +2,6 @@
 //! The cache over memory that a test can count.
 
 use super::*;
-use alloc::vec::Vec;
 
 /// Room for as many bytes.
 pub struct Counted {
@@ -56,7 +55,7 @@ fn look(cache: &mut Cache<Counted>, file: File, size: u64, at: u64) -> (Option<u
         asked = true;
         fill(from, into)
     };
-    let out = |bytes: &[u8]| {
+    let out = |_, bytes: &[u8]| {
         found = bytes.first().copied();
         Ok(())
     };
@@ -90,8 +89,23 @@ fn when_memory_is_short_what_was_not_asked_for_longest_goes() {
 #[test]
 fn without_memory_nothing_is_cached_and_nothing_fails() {
     let mut cache = Cache::new(Counted::new(0));
-    assert_eq!(look(&mut cache, FILE, SIZE, 0), (None, false));
+    assert_eq!(look(&mut cache, FILE, SIZE, 1234), (Some(1), true));
+    assert_eq!(look(&mut cache, FILE, SIZE, 1234), (Some(1), true));
     assert_eq!(cache.share((FILE, SIZE), 0, fill), Ok(None));
+}
+
+#[test]
+fn a_read_over_many_chunks_gives_each_byte_once_and_ends_with_the_file() {
+    let mut cache = Cache::new(Counted::new(2 * CHUNK_BYTES as usize));
+    let (from, mut found) = (CHUNK_BYTES - 10, alloc::vec![]);
+    let out = |at, bytes: &[u8]| {
+        assert_eq!(at, found.len());
+        found.extend_from_slice(bytes);
+        Ok(())
+    };
+    assert_eq!(cache.read((FILE, SIZE), from, usize::MAX, fill, out), Ok((SIZE - from) as usize));
+    assert!((from..).zip(&found).all(|(at, b)| *b == byte(at)));
+    assert_eq!(cache.read((FILE, SIZE), SIZE, 5, fill, |_, _| Err(())), Ok(0));
 }
 
 #[test]

@@ -204,12 +204,12 @@ fn a_mapped_page_is_checked_shared_and_zero_behind_the_end() {
         20_000,
         480,
         |_, _| Err(0),
-        |bytes| {
+        |_, bytes| {
             assert_eq!(bytes, [0; 480]);
             Ok(())
         },
     );
-    assert_eq!(tail, Ok(Some(480)));
+    assert_eq!(tail, Ok(480));
     it.0.server.cache = cache(0);
     assert_eq!(it.map(node, 0), Err(Error::NoRoom));
 }

@@ -2,28 +2,30 @@
 //! A small data file system in memory, and clients through the same messages as on a node.
 
 use super::*;
-use api_data::label;
+use crate::cache::tests::Counted;
+use api_data::{BUFFER_BYTES, Kind, Replace, entry, label};
 use blocks::{BlockRead, ReadError};
-use ipc::{Lost, Message, Transport};
+use ipc::{Lost, Message, Place, Transport};
 use std::cell::RefCell;
 use std::rc::Rc;
 
 const ALICE: u32 = 3;
 const BOB: u32 = 4;
 
-struct Disk(Vec<u8>);
+#[derive(Clone)]
+struct Disk(Rc<RefCell<Vec<u8>>>);
 impl BlockRead for Disk {
     fn block_count(&self) -> u64 {
-        (self.0.len() / 4096) as u64
+        (self.0.borrow().len() / 4096) as u64
     }
     fn read_blocks(&mut self, first: u64, out: &mut [u8]) -> Result<(), ReadError> {
-        blocks::Memory(&self.0).read_blocks(first, out)
+        blocks::Memory(&self.0.borrow()).read_blocks(first, out)
     }
 }
 impl BlockWrite for Disk {
     fn write_blocks(&mut self, first: u64, bytes: &[u8]) -> Result<(), ReadError> {
         let at = first as usize * 4096;
-        self.0[at..at + bytes.len()].copy_from_slice(bytes);
+        self.0.borrow_mut()[at..at + bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
     fn flush(&mut self) -> Result<(), ReadError> {
@@ -49,10 +51,11 @@ impl Buffer for Fake {
 
 /// One end of the server: through a grant, or through a capability made there.
 struct End {
-    server: Rc<RefCell<Nodes<Disk, Fake>>>,
+    server: Rc<RefCell<Nodes<Disk, Fake, Counted>>>,
     client: u32,
     node: Option<Node>,
     buffer: Fake,
+    disk: Disk,
 }
 impl Transport for End {
     fn call(&mut self, request: &Message) -> Result<Message, Lost> {
@@ -62,19 +65,29 @@ impl Transport for End {
 type It = api_data::Client<End>;
 
 fn start() -> (It, It) {
-    let mut disk = Disk(vec![0; 2048 * 4096]);
+    let mut disk = Disk(Rc::new(RefCell::new(vec![0; 2048 * 4096])));
     ext4::make(&mut disk, [7; 16], "DATA", ext4::Time::default()).unwrap();
-    let mut fs = Ext4::mount(disk, ext4::Time::default()).unwrap();
     let buffers = [ALICE, BOB].map(|_| Fake(Rc::new(RefCell::new(vec![0; BUFFER_BYTES as usize]))));
-    let clients = [(ALICE, "alice"), (BOB, "bob")].iter().zip(&buffers).map(|((number, name), buffer)| {
+    let server = Rc::new(RefCell::new(serve(&disk, &buffers)));
+    let [a, b] = buffers;
+    let end = |client, buffer| api_data::Client(End { server: server.clone(), client, node: None, buffer, disk: disk.clone() });
+    (end(ALICE, a), end(BOB, b))
+}
+fn serve(disk: &Disk, buffers: &[Fake; 2]) -> Nodes<Disk, Fake, Counted> {
+    let open: Vec<u32> = buffers.iter().flat_map(noted).collect();
+    let mut fs = Ext4::mount_again(disk.clone(), ext4::Time::default(), &open).unwrap();
+    let clients = [(ALICE, "alice"), (BOB, "bob")].iter().zip(buffers).map(|((number, name), buffer)| {
         let home = crate::data::home(&mut fs, name).unwrap();
         Client { number: *number, buffer: buffer.clone(), home }
     });
     let clients = clients.collect();
-    let server = Rc::new(RefCell::new(Nodes::new(Some(fs), clients, Endpoint(Handle::NULL))));
-    let [a, b] = buffers;
-    let end = |client, buffer| api_data::Client(End { server: server.clone(), client, node: None, buffer });
-    (end(ALICE, a), end(BOB, b))
+    let cache = Rc::new(RefCell::new(Cache::new(Counted::new(1 << 20))));
+    Nodes::new(Some(fs), clients, Endpoint(Handle::NULL), cache)
+}
+/// Another server over the same disk and buffers. What the old one had not told the disk is gone.
+fn restart(it: &It, other: &It) {
+    let next = serve(&it.0.disk, &[it.0.buffer.clone(), other.0.buffer.clone()]);
+    *it.0.server.borrow_mut() = next;
 }
 
 /// Puts a path at the buffer's start.
@@ -93,7 +106,7 @@ fn node(it: &mut It, text: &str, writes: bool) -> It {
     let generation = low(it.0.server.borrow_mut().fs().unwrap().stat(inode).unwrap().generation);
     let (interface, client) = Node { inode, generation, client: it.0.client, writes }.badge();
     let node = Node::parse(interface, client);
-    api_data::Client(End { server: it.0.server.clone(), client, node, buffer: it.0.buffer.clone() })
+    api_data::Client(End { server: it.0.server.clone(), client, node, buffer: it.0.buffer.clone(), disk: it.0.disk.clone() })
 }
 
 #[test]
@@ -105,17 +118,19 @@ fn a_file_is_made_written_renamed_and_read_back() {
     it.0.buffer.put(100, b"some text").unwrap();
     assert_eq!(file.write(5, 9, 100), Ok(9));
     path(&it, "d/filed/other");
-    it.rename(6, 7, true).unwrap();
+    it.rename(6, 7, Replace::Allow, false).unwrap();
     assert_eq!(file.read(0, 50, 0), Ok(14));
     assert_eq!(it.0.buffer.0.borrow()[..14], *b"\0\0\0\0\0some text");
     let n = path(&it, "d/other");
     let stat = it.stat(n).unwrap();
     assert_eq!((stat.kind, stat.size_bytes, stat.uid, stat.gid, stat.mode), (Kind::File, 14, 5, 6, 0o644));
     let mut d = node(&mut it, "d", false);
-    let (used, next) = d.list(0).unwrap();
-    let buffer = it.0.buffer.0.borrow();
-    let (_, kind, name, rest) = entry::take(&buffer[..used as usize]).unwrap();
-    assert_eq!((kind, name, rest.len(), next), (Kind::File, &b"other"[..], 0, 0));
+    let place = Place { offset_bytes: 100, length_bytes: 300 };
+    let used = d.list(0, place).unwrap() as usize;
+    let listed = it.0.buffer.0.borrow()[100..100 + used].to_vec();
+    let (found, rest) = entry::take(&listed).unwrap();
+    assert_eq!((found.kind, found.name, rest.len()), (Kind::File, &b"other"[..], 0));
+    assert_eq!(d.list(found.cookie, place), Ok(0));
 }
 
 #[test]
@@ -158,13 +173,111 @@ fn a_capability_of_a_node_that_is_gone_is_void_even_if_another_has_its_number() 
     let mut old = node(&mut it, "old", true);
     let number = old.stat(0).unwrap().inode;
     let n = path(&it, "old");
-    it.unlink(n).unwrap();
+    it.unlink(n, false).unwrap();
     assert_eq!(old.stat(0), Err(Error::NotFound));
     create(&mut it, "new", Kind::File).unwrap();
     let n = path(&it, "new");
     assert_eq!(it.stat(n).unwrap().inode, number);
     assert_eq!(old.stat(0), Err(Error::NotFound));
     assert_eq!(old.write(0, 4, 0), Err(Error::NotFound));
+}
+
+#[test]
+fn a_file_that_lost_its_name_while_open_lives_through_deaths_until_it_is_released() {
+    let (mut it, mut other) = start();
+    let free = it.space().unwrap();
+    for by in ["unlink", "rename"] {
+        create(&mut it, "file", Kind::File).unwrap();
+        let mut file = node(&mut it, "file", true);
+        it.0.buffer.put(0, b"text").unwrap();
+        assert_eq!(file.write(0, 4, 0), Ok(4));
+        let n = path(&it, "file");
+        if by == "unlink" {
+            it.unlink(n, true).unwrap();
+        } else {
+            create(&mut it, "new", Kind::File).unwrap();
+            path(&it, "newfile");
+            it.rename(3, 4, Replace::Allow, true).unwrap();
+        }
+        restart(&it, &other);
+        assert_eq!(file.stat(0).map(|s| (s.links, s.size_bytes)), Ok((0, 4)));
+        assert_eq!((file.read(0, 9, 50), &it.0.buffer.0.borrow()[50..54]), (Ok(4), &b"text"[..]));
+        file.release().unwrap();
+        assert_eq!(file.release(), Err(Error::NotFound));
+        let n = path(&it, "file");
+        let _ = it.unlink(n, false);
+        assert_eq!(it.space().unwrap(), free);
+    }
+    // One that has names left, or is no more there, is not kept; nobody else may let go.
+    create(&mut it, "file", Kind::File).unwrap();
+    let mut file = node(&mut it, "file", true);
+    path(&it, "fileagain");
+    it.link(4, 5).unwrap();
+    path(&it, "again");
+    it.unlink(5, true).unwrap();
+    assert_eq!(file.release(), Err(Error::NotFound));
+    let n = path(&it, "file");
+    it.unlink(n, true).unwrap();
+    assert_eq!(other.release_all(), Ok(()));
+    assert!(file.stat(0).is_ok());
+    assert_eq!(it.release_all(), Ok(()));
+    assert_eq!(file.stat(0), Err(Error::NotFound));
+}
+
+#[test]
+fn what_is_written_cut_and_punched_is_in_the_mapped_pages_at_once() {
+    let (mut it, _) = start();
+    create(&mut it, "file", Kind::File).unwrap();
+    let mut file = node(&mut it, "file", true);
+    it.0.buffer.put(0, &[7; 20_000]).unwrap();
+    assert_eq!(file.write(0, 20_000, 0), Ok(20_000));
+    let mapped = file.map(0).unwrap();
+    assert_eq!((mapped.first_page, mapped.pages), (0, 5));
+    let seen = |it: &It, at: u64| {
+        let (mut found, server) = (0, it.0.server.borrow());
+        let file = (Source::Data(server_generation(it)), u64::from(node_of(it)));
+        let look = |_, bytes: &[u8]| {
+            found = bytes[0];
+            Ok(())
+        };
+        server.cache.borrow_mut().read((file, 20_480), at, 1, |_, _| Err("it is not cached"), look).unwrap();
+        found
+    };
+    it.0.buffer.put(0, &[9; 100]).unwrap();
+    assert_eq!(file.write(8000, 100, 0), Ok(100));
+    assert_eq!([7999, 8000, 8099, 8100, 20_000].map(|at| seen(&file, at)), [7, 9, 9, 7, 0]);
+    file.punch(4096, 4000).unwrap();
+    assert_eq!([4095, 4096, 8095, 8096].map(|at| seen(&file, at)), [7, 0, 0, 9]);
+    file.truncate(10_000).unwrap();
+    assert_eq!([9_999, 10_000, 20_479].map(|at| seen(&file, at)), [7, 0, 0]);
+    assert_eq!(file.map(1), Ok(mapped), "all through the same memory");
+    assert_eq!(file.map(3), Err(Error::OutOfRange));
+}
+fn node_of(it: &It) -> u32 {
+    it.0.node.unwrap().inode
+}
+fn server_generation(it: &It) -> u32 {
+    it.0.node.unwrap().generation
+}
+
+#[test]
+fn names_are_exchanged_and_times_left_out() {
+    let (mut it, _) = start();
+    create(&mut it, "a", Kind::File).unwrap();
+    create(&mut it, "b", Kind::Directory).unwrap();
+    path(&it, "ab");
+    it.rename(1, 1, Replace::Exchange, false).unwrap();
+    let n = path(&it, "a");
+    assert_eq!(it.stat(n).unwrap().kind, Kind::Directory);
+    path(&it, "ac");
+    assert_eq!(it.rename(1, 1, Replace::Exchange, false), Err(Error::NotFound));
+    let (one, omit) = (api_data::Time { seconds: 5, nanoseconds: 6 }, api_data::Time { seconds: 0, nanoseconds: api_data::OMIT });
+    let n = path(&it, "a");
+    let before = it.stat(n).unwrap();
+    it.set_times(n, omit, one).unwrap();
+    let after = it.stat(n).unwrap();
+    assert_eq!((after.accessed, after.modified), (before.accessed, one));
+    assert_eq!(it.set_times(n, api_data::Time { seconds: 0, nanoseconds: 1_000_000_000 }, one), Err(Error::Invalid));
 }
 
 #[test]
@@ -193,7 +306,7 @@ fn no_message_stops_the_server() {
         random
     };
     for n in 0..20_000u32 {
-        let mut message = Message::new(n % (label::set_quota + 2));
+        let mut message = Message::new(n % (label::release_all + 2));
         for _ in 0..next() % 9 {
             let word = next();
             message.put_word([word, word % 8, word % 300, word % (1 << 20)][(word >> 40) as usize % 4]);
