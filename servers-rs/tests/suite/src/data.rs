@@ -5,21 +5,30 @@ use crate::healing::{comes_back, end};
 use crate::report::{Found, Test, equal, must, that};
 use alloc::format;
 use alloc::string::String;
-use api_data::{Access, Client, Error, Kind, entry};
+use api_data::{Access, Client, Error, Kind, Replace, entry};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use ipc::{Name, Place};
 use rt::channel::Channel;
 use rt::memory::Shared;
 use rt::start::grant;
-use sys::{Capability, Endpoint, Rights};
+use sys::{Capability, Endpoint, Memory, Rights};
 
 /// Where file data lie in the buffer; paths lie at its start.
 const PLACE: u32 = 8192;
+/// Deaths of the storage server in one boot, and bytes of one write meanwhile: no multiple of a block.
+const KILLS: u32 = 100;
+const SLOT: u64 = 5000;
+static DEATHS: AtomicU32 = AtomicU32::new(0);
+static FAILED: AtomicBool = AtomicBool::new(false);
 /// Bytes of a block of test data.
 const PIECE: usize = 50_000;
 
 pub const TESTS: &[Test] = &[
     Test { promise: "a file of DATA is written, renamed and read back", run: file },
     Test { promise: "a directory capability does not lead out, and one that reads does not write", run: confined },
-    Test { promise: "a storage server that dies loses no acknowledged write, and capabilities go on", run: killed },
+    Test { promise: "a page of a file is mapped for reading only, and a write is in it at once", run: mapped },
+    Test { promise: "a file that lost its name while open lives through a death of the server", run: kept },
+    Test { promise: "a storage server that dies again and again under writes loses none that was acknowledged", run: killed },
     Test { promise: "a driver that dies under writes loses none", run: driver },
     Test { promise: "two hundred files come and go, and take nothing with them", run: many },
     Test { promise: "what earlier boots wrote is there", run: boots },
@@ -86,7 +95,7 @@ fn file() -> Found {
     equal(file.client.truncate(0), Ok(()))?;
     equal(file.write(70_000, &pattern(1))?, Ok(PIECE as u32))?;
     home.path("d/oldd/new")?;
-    equal(home.client.rename(5, 5, true), Ok(()))?;
+    equal(home.client.rename(5, 5, Replace::Allow, false), Ok(()))?;
     file.holds(70_000, &pattern(1))?;
     file.holds(0, &[0; 1000])?;
     let n = home.path("d/old")?;
@@ -106,27 +115,92 @@ fn confined() -> Found {
     // A right that is lost does not come back further down.
     let mut file = reader.open("new", Access::Same)?;
     equal(file.write(0, b"text")?, Err(Error::ReadOnly))?;
-    let (used, _) = must("listing", reader.client.list(0))?;
+    let used = must("listing", reader.client.list(0, Place { offset_bytes: PLACE, length_bytes: 4096 }))?;
     let mut bytes = alloc::vec![0; used as usize];
-    must("the buffer", reader.buffer.read(0, &mut bytes).ok_or("is too small"))?;
-    equal(entry::take(&bytes).map(|(_, kind, name, _)| (kind, name)), Some((Kind::File, &b"new"[..])))
+    must("the buffer", reader.buffer.read(PLACE as usize, &mut bytes).ok_or("is too small"))?;
+    equal(entry::take(&bytes).map(|(e, _)| (e.kind, e.name)), Some((Kind::File, &b"new"[..])))
 }
 
+fn mapped() -> Found {
+    let mut home = Node::home()?;
+    that(matches!(home.create("mapped", Kind::File)?, Ok(()) | Err(Error::Exists)), "it cannot be made")?;
+    let name = must("a name", Name::new(b"mapped").ok_or("is too long"))?;
+    let found = must("looking up", home.client.lookup(name, Access::Same))?;
+    equal(found.stat.kind, Kind::File)?;
+    let mut file = Node::over(Endpoint::of(found.node.0))?;
+    equal(file.write(0, &pattern(9))?, Ok(PIECE as u32))?;
+    let mapping = must("mapping", file.client.map(3))?;
+    let memory = Memory::of(mapping.memory.0);
+    equal(Shared::map(memory, 4096, Rights::READ | Rights::WRITE).err(), Some(sys::Error::NoRight))?;
+    let pages = must("mapping it here", Shared::map(memory, u64::from(mapping.pages) * 4096, Rights::READ))?;
+    let seen = |want: &[u8]| {
+        let mut got = alloc::vec![0; want.len()];
+        must("the memory", pages.read(0, &mut got).ok_or("is too small"))?;
+        that(got == want, "it holds something else")
+    };
+    seen(&pattern(9))?;
+    equal(file.write(0, &pattern(10))?, Ok(PIECE as u32))?;
+    seen(&pattern(10))?;
+    equal(file.client.truncate(0), Ok(()))?;
+    seen(&[0; PIECE])?;
+    must("giving it back", Endpoint::of(found.node.0).delete())?;
+    must("giving it back", memory.delete())
+}
+
+fn kept() -> Found {
+    let mut home = Node::home()?;
+    equal(home.client.release_all(), Ok(()))?;
+    that(matches!(home.create("open", Kind::File)?, Ok(()) | Err(Error::Exists)), "it cannot be made")?;
+    let mut file = home.open("open", Access::Same)?;
+    equal(file.write(0, &pattern(77))?, Ok(PIECE as u32))?;
+    let n = home.path("open")?;
+    equal(home.client.unlink(n, true), Ok(()))?;
+    end("storage")?;
+    file.holds(0, &pattern(77))?;
+    comes_back("storage")?;
+    equal(file.client.stat(0).map(|s| s.links), Ok(0))?;
+    equal(file.client.release(), Ok(()))?;
+    equal(file.client.stat(0).err(), Some(Error::NotFound))
+}
+
+/// Writes all the time, while another thread ends the server as soon as it is back.
 fn killed() -> Found {
     let mut home = Node::home()?;
     that(matches!(home.create("kept", Kind::File)?, Ok(()) | Err(Error::Exists)), "it cannot be made")?;
     let mut file = home.open("kept", Access::Same)?;
     equal(file.client.truncate(0), Ok(()))?;
-    for n in 0..5u32 {
-        equal(file.write(u64::from(n) * PIECE as u64, &pattern(n))?, Ok(PIECE as u32))?;
-        end("storage")?;
-        // The same capability, through the next server.
-        for before in 0..=n {
-            file.holds(u64::from(before) * PIECE as u64, &pattern(before))?;
+    DEATHS.store(0, Ordering::Relaxed);
+    must("a thread", rt::thread::spawn("killer", 50, 64 * 1024, None, killer))?;
+    let mut latest = [None; 40];
+    let mut writes = 0u32;
+    while DEATHS.load(Ordering::Relaxed) < KILLS {
+        let slot = writes as usize * 7 % latest.len();
+        let bytes = pattern(writes);
+        // One that was not acknowledged is written again.
+        while file.write(slot as u64 * SLOT, bytes.get(..SLOT as usize).unwrap_or_default())? != Ok(SLOT as u32) {}
+        if let Some(place) = latest.get_mut(slot) {
+            *place = Some(writes);
         }
-        comes_back("storage")?;
+        writes += 1;
+        let other = writes as usize * 11 % latest.len();
+        check(&mut file, other, latest.get(other).copied().flatten())?;
     }
+    that(!FAILED.load(Ordering::Relaxed), "it did not come back each time")?;
+    (0..latest.len()).try_for_each(|slot| check(&mut file, slot, latest.get(slot).copied().flatten()))?;
+    rt::info!("data: {KILLS} deaths of storage under {writes} writes, 0 lost");
     Ok(())
+}
+fn check(file: &mut Node, slot: usize, written: Option<u32>) -> Found {
+    let Some(number) = written else { return Ok(()) };
+    file.holds(slot as u64 * SLOT, pattern(number).get(..SLOT as usize).unwrap_or_default())
+}
+fn killer() {
+    for _ in 0..KILLS {
+        if end("storage").and_then(|()| comes_back("storage")).is_err() {
+            FAILED.store(true, Ordering::Relaxed);
+        }
+        DEATHS.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 fn driver() -> Found {
@@ -150,7 +224,7 @@ fn many() -> Found {
     let mut many = home.open("many", Access::Same)?;
     for n in 0..200 {
         let n = many.path(&format!("file-{n}"))?;
-        let _ = many.client.unlink(n);
+        let _ = many.client.unlink(n, false);
     }
     let before = must("asking", many.client.space())?;
     for n in 0..200 {
@@ -159,7 +233,7 @@ fn many() -> Found {
     equal(must("asking", many.client.space())?.free_inodes, before.free_inodes - 200)?;
     for n in 0..200 {
         let n = many.path(&format!("file-{n}"))?;
-        equal(many.client.unlink(n), Ok(()))?;
+        equal(many.client.unlink(n, false), Ok(()))?;
     }
     equal(must("asking", many.client.space())?.free_inodes, before.free_inodes)?;
     let n = home.path("many")?;
@@ -184,7 +258,7 @@ fn boots() -> Found {
     equal(file.client.sync(), Ok(()))?;
     let name = format!("boot-{number}");
     home.path(&format!("boot-new{name}"))?;
-    equal(home.client.rename(8, name.len() as u32, true), Ok(()))?;
+    equal(home.client.rename(8, name.len() as u32, Replace::Allow, false), Ok(()))?;
     rt::info!("data: found {number} earlier boots");
     Ok(())
 }
