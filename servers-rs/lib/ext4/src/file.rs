@@ -297,10 +297,10 @@ impl<D: BlockWrite> Ext4<D> {
         if end > last * block && last >= first {
             self.zero_part(&inode, last * block, end)?;
         }
-        while first < last {
+        loop {
             let done = self.operation(|fs| {
                 let mut inode = fs.file(number)?;
-                let done = fs.remove_extents(&mut inode, first, last, STEP_EXTENTS)?;
+                let done = first >= last || fs.remove_extents(&mut inode, first, last, STEP_EXTENTS)?;
                 let now = fs.now;
                 inode.modified(now);
                 inode.changed(now);
@@ -308,10 +308,9 @@ impl<D: BlockWrite> Ext4<D> {
                 Ok(done)
             })?;
             if done {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
     }
     /// Clears bytes of one block.
     fn zero_part(&mut self, inode: &Inode, from: u64, to: u64) -> Result<()> {

@@ -11,13 +11,14 @@ use ipc::{Name, Place};
 use rt::channel::Channel;
 use rt::memory::Shared;
 use rt::start::grant;
-use sys::{Capability, Endpoint, Memory, Rights};
+use sys::{Capability, Endpoint, Memory, Rights, Thread};
 
 /// Where file data lie in the buffer; paths lie at its start.
 const PLACE: u32 = 8192;
 /// Deaths of the storage server in one boot, and bytes of one write meanwhile: no multiple of a block.
 const KILLS: u32 = 100;
 const SLOT: u64 = 5000;
+const PRIORITY: u8 = 10;
 static DEATHS: AtomicU32 = AtomicU32::new(0);
 static FAILED: AtomicBool = AtomicBool::new(false);
 /// Bytes of a block of test data.
@@ -170,7 +171,9 @@ fn killed() -> Found {
     let mut file = home.open("kept", Access::Same)?;
     equal(file.client.truncate(0), Ok(()))?;
     DEATHS.store(0, Ordering::Relaxed);
-    must("a thread", rt::thread::spawn("killer", 50, 64 * 1024, None, killer))?;
+    // Both at the same importance, so that they really take turns.
+    must("stepping down", Thread(sys::start::THREAD).schedule(u64::from(PRIORITY), 0, 0, u64::MAX))?;
+    must("a thread", rt::thread::spawn("killer", PRIORITY, 64 * 1024, None, killer))?;
     let mut latest = [None; 40];
     let mut writes = 0u32;
     while DEATHS.load(Ordering::Relaxed) < KILLS {

@@ -128,7 +128,7 @@ fn mapped() -> Found {
     let mut it = Reader::new()?;
     let all = must("reading", it.read(PATH))?;
     let file = must("resolving", it.files.resolve(Text::clipped(PATH)))?;
-    for _ in 0..2 {
+    let map = |it: &mut Reader| -> Result<Memory, String> {
         let mapping = must("mapping", it.files.map(file.node, 1))?;
         let (memory, length) = (Memory::of(mapping.memory.0), u64::from(mapping.pages) * 4096);
         equal(Shared::map(memory, length, Rights::READ | Rights::WRITE).err(), Some(sys::Error::NoRight))?;
@@ -137,11 +137,13 @@ fn mapped() -> Found {
         let mut found = alloc::vec![0; wanted.len().min(length as usize)];
         must("the memory", shared.read(0, &mut found).ok_or("is too small"))?;
         that(wanted.starts_with(&found), "it holds something else")?;
-        end("storage")?;
-        comes_back("storage")?;
-        that(memory.size_bytes().is_err(), "it outlived its server")?;
-    }
-    Ok(())
+        Ok(memory)
+    };
+    let memory = map(&mut it)?;
+    end("storage")?;
+    map(&mut it)?;
+    that(memory.size_bytes().is_err(), "it outlived its server")?;
+    comes_back("storage")
 }
 fn log() -> Found {
     end("uart")?;
