@@ -19,8 +19,8 @@ interface Boot {
 }
 
 /** Boots the data tests on a disk; every one of them passes. */
-async function boot(direct: Direct, disk: Disk, writeLog?: string): Promise<Boot> {
-  const bundle = await suiteBundle('data', 'dev');
+async function boot(direct: Direct, disk: Disk, writeLog?: string, more: readonly string[] = []): Promise<Boot> {
+  const bundle = await suiteBundle('data', 'dev', ['data', ...more]);
   const options = { bundle, disk, expected: onPurpose, ...(writeLog === undefined ? {} : { writeLog }) };
   const machine = await direct.start(options);
   await tapOf(machine, patience);
@@ -42,6 +42,14 @@ async function check(direct: Direct, disk: Disk, name: string): Promise<void> {
 }
 
 describe('DATA', () => {
+  it('loses no acknowledged write in a hundred deaths of its server under load', async ({ direct }) => {
+    const disk = await freshDisk(direct, 'killed');
+    const { machine } = await boot(direct, disk, undefined, ['kills']);
+    expect(machine.console.seen(/data: 100 deaths of storage under \d+ writes, 0 lost/).length).toBe(1);
+    await machine.quit();
+    await check(direct, disk, 'killed');
+  }, 600_000);
+
   it('is made at the first boot that needs it, and keeps over boots what was written', async ({ direct }) => {
     const disk = await freshDisk(direct, 'kept');
     for (const earlier of [0, 1, 2]) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! DATA as a client sees it: files that are there after the server's death and after the next boot, and no way out of a directory.
 
-use crate::healing::{comes_back, end};
+use crate::healing::{comes_back, end, is_up};
 use crate::report::{Found, Test, equal, must, that};
 use alloc::format;
 use alloc::string::String;
@@ -15,8 +15,10 @@ use sys::{Capability, Endpoint, Memory, Rights, Thread};
 
 /// Where file data lie in the buffer; paths lie at its start.
 const PLACE: u32 = 8192;
-/// Deaths of the storage server in one boot, and bytes of one write meanwhile: no multiple of a block.
-const KILLS: u32 = 100;
+/// Deaths of the storage server in one boot that was given this argument, and in any other.
+const MANY: (&str, u32) = ("kills", 100);
+const FEW: u32 = 5;
+/// Bytes of one write meanwhile: no multiple of a block.
 const SLOT: u64 = 5000;
 const PRIORITY: u8 = 10;
 static DEATHS: AtomicU32 = AtomicU32::new(0);
@@ -176,7 +178,7 @@ fn killed() -> Found {
     must("a thread", rt::thread::spawn("killer", PRIORITY, 64 * 1024, None, killer))?;
     let mut latest = [None; 40];
     let mut writes = 0u32;
-    while DEATHS.load(Ordering::Relaxed) < KILLS {
+    while DEATHS.load(Ordering::Relaxed) < kills() {
         let slot = writes as usize * 7 % latest.len();
         let bytes = pattern(writes);
         // One that was not acknowledged is written again.
@@ -190,16 +192,19 @@ fn killed() -> Found {
     }
     that(!FAILED.load(Ordering::Relaxed), "it did not come back each time")?;
     (0..latest.len()).try_for_each(|slot| check(&mut file, slot, latest.get(slot).copied().flatten()))?;
-    rt::info!("data: {KILLS} deaths of storage under {writes} writes, 0 lost");
+    rt::info!("data: {} deaths of storage under {writes} writes, 0 lost", kills());
     Ok(())
 }
 fn check(file: &mut Node, slot: usize, written: Option<u32>) -> Found {
     let Some(number) = written else { return Ok(()) };
     file.holds(slot as u64 * SLOT, pattern(number).get(..SLOT as usize).unwrap_or_default())
 }
+fn kills() -> u32 {
+    if rt::start::startup().arguments.iter().any(|argument| argument == MANY.0) { MANY.1 } else { FEW }
+}
 fn killer() {
-    for _ in 0..KILLS {
-        if end("storage").and_then(|()| comes_back("storage")).is_err() {
+    for _ in 0..kills() {
+        if end("storage").and_then(|()| is_up("storage")).is_err() {
             FAILED.store(true, Ordering::Relaxed);
         }
         DEATHS.fetch_add(1, Ordering::Relaxed);

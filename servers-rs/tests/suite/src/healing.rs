@@ -77,6 +77,13 @@ fn status(name: &str) -> Result<Status, String> {
     }
     Err(crate::report::text(format_args!("there is no {name}")))
 }
+/// Waits until it runs.
+pub fn is_up(name: &str) -> Found {
+    while status(name)?.condition != Condition::Up {
+        sys::yield_now();
+    }
+    Ok(())
+}
 /// Waits until it runs again; says how long that took.
 pub fn comes_back(name: &str) -> Found {
     let began = now_ns();
