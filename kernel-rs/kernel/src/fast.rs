@@ -11,6 +11,7 @@
 
 use crate::Kernel;
 use crate::alarm::NEVER;
+use crate::carry::{self, Carried};
 use crate::fault::{FAULT_WORDS, Fault};
 use crate::objects::{Endpoint, Memory, Notification, Outgoing, ReplyRight, Slot, Space, State, Table, Thread};
 use crate::schedule::Cpu;
@@ -46,6 +47,7 @@ pub struct Own {
 
 impl Core for Kernel {
     type Own = Own;
+    type Carried = Carried;
 
     fn own(&mut self, maker: &Maker) -> Own {
         Own {
@@ -92,6 +94,23 @@ impl Core for Kernel {
     }
 
     #[inline(always)]
+    fn carried(&self, cpu: usize) -> Option<Carried> {
+        self.carried(cpu)
+    }
+
+    #[inline(always)]
+    fn message<'a>(own: &mut Own, local: &'a Local) -> Outcome<'a> {
+        let (op, handle) = own.running(local).map_or((0, 0), |r| (r.rax, r.rdi));
+        let outcome = carry::message(own, local);
+        traced(own, local, Op::from_u64(op).unwrap_or(Op::Call), handle, outcome)
+    }
+
+    #[inline(always)]
+    fn carry(&mut self, carried: Carried) {
+        self.carry(carried);
+    }
+
+    #[inline(always)]
     fn call_in_place(&mut self, cpu: usize) -> Left {
         self.call_here(cpu)
     }
@@ -128,6 +147,12 @@ impl Own {
         (self.threads.see(running).name, Some(running.name()))
     }
 
+    /// The registers with which the thread that runs came in.
+    #[inline(always)]
+    pub fn running<'a>(&'a self, local: &'a Local) -> Option<&'a Registers> {
+        Some(&self.threads.see(self.threads.running(local)?).registers)
+    }
+
     /// What a handle of the running thread names, if it is of that kind and has the right.
     #[inline(always)]
     fn slot<'a>(&mut self, local: &'a Local, handle: u64, kind: Kind, right: Rights) -> Option<(Running<'a, Thread>, &'a Slot)> {
@@ -154,7 +179,7 @@ impl Own {
     /// What came of an operation; if it met a thread with stale shortcuts, it is done again with new ones: from the start,
     /// so that the operation itself keeps no register for that.
     #[inline(always)]
-    fn end<'a>(
+    pub fn end<'a>(
         &mut self,
         local: &'a Local,
         done: Option<Outcome<'a>>,
@@ -190,7 +215,7 @@ impl Own {
     }
 
     #[inline(always)]
-    fn call<'a, const WORDS: bool>(&mut self, local: &'a Local, handle: u64, tag: u64) -> Option<Outcome<'a>> {
+    pub fn call<'a, const WORDS: bool>(&mut self, local: &'a Local, handle: u64, tag: u64) -> Option<Outcome<'a>> {
         // A tag's low half: a word count, no capabilities, nothing invalid.
         if tag as u32 > if WORDS { MAX_WORDS } else { REGISTER_WORDS } as u32 {
             return None;
@@ -228,7 +253,7 @@ impl Own {
     /// `WORDS`: there may be more than fit into registers. `QUEUED`: other threads wait in the endpoint as well.
     /// `FAULT`: the caller is a thread that faulted, to go on.
     #[inline(always)]
-    fn reply_receive<'a, const WORDS: bool, const QUEUED: bool, const FAULT: bool>(
+    pub fn reply_receive<'a, const WORDS: bool, const QUEUED: bool, const FAULT: bool>(
         &mut self,
         local: &'a Local,
         handle: u64,
@@ -424,15 +449,17 @@ impl Kernel {
     /// True if the call was done in local mode; the registers are then those to go on with.
     pub(crate) fn enter_local(&mut self, cpu: usize, r: &mut Registers, fault: Option<Fault>) -> bool {
         let Some(mut own) = self.own[cpu].take().or_else(|| Some(self.own(&machine::maker(cpu)))) else { return false };
-        let local = machine::local(self, cpu);
         if let Some(f) = fault {
             (r.vector, r.error) = (f.vector as u64, f.error);
         }
-        if let Some(running) = own.threads.running(&local) {
-            own.threads.see_mut(running).registers = *r;
+        if let Some(t) = self.threads.running(cpu).and_then(|t| self.threads.get_mut(t)) {
+            t.registers = *r;
         }
+        let carried = if fault.is_none() { self.carried(cpu) } else { None };
+        let local = machine::local(self, cpu);
         let short = r.rsi as u32 <= REGISTER_WORDS as u32;
         let outcome = match Op::from_u64(r.rax) {
+            _ if carried.is_some() => <Kernel as Core>::message(&mut own, &local),
             _ if let Some(f) = fault => <Kernel as Core>::fault(&mut own, &local, f.address),
             Some(Op::Call) if short => <Kernel as Core>::call::<false>(&mut own, &local, r.rdi, r.rsi),
             Some(Op::Call) => <Kernel as Core>::call::<true>(&mut own, &local, r.rdi, r.rsi),
@@ -463,6 +490,9 @@ impl Kernel {
             *r = t.registers;
         }
         self.own[cpu] = Some(own);
+        if let Some(carried) = carried.filter(|_| done) {
+            self.carry(carried);
+        }
         self.cpus[cpu].current = self.threads.running(cpu);
         done
     }

@@ -75,11 +75,13 @@ impl Call {
 
 impl Kernel {
     /// The object that the call's handle names.
+    #[inline(always)]
     pub(crate) fn object<T: Object>(&self, call: &Call, kind: Kind, rights: Rights) -> Result<(Ref<T>, Slot), Failure> {
         self.object_of(call.table, call.handle, kind, rights)
     }
 
     /// The object that argument `number` names.
+    #[inline(always)]
     pub(crate) fn object_argument<T: Object>(
         &self,
         call: &Call,
@@ -91,6 +93,7 @@ impl Kernel {
         self.object_of(call.table, handle, kind, rights).map_err(|f| at(f.error, number as u64))
     }
 
+    #[inline(always)]
     fn object_of<T: Object>(
         &self,
         table: Ref<Table>,
@@ -98,18 +101,31 @@ impl Kernel {
         kind: Kind,
         rights: Rights,
     ) -> Result<(Ref<T>, Slot), Failure> {
-        let slot = self.slot(table, handle)?;
-        if slot.kind != kind {
-            return Err(Error::WrongKind.into());
+        if let Some(slot) = self.tables.get(table).and_then(|t| t.present(handle.0 as u64))
+            && slot.kind == kind
+            && slot.rights().contains(rights)
+            && let Some(object) = Ref::from_raw(slot.object)
+            && T::store(self).get(object).is_some()
+        {
+            return Ok((object, *slot));
         }
-        if !slot.rights().contains(rights) {
-            return Err(Error::NoRight.into());
+        Err(self.why_not(table, handle, kind, rights).into())
+    }
+
+    /// What is wrong with a handle that does not name an object of that kind with those rights.
+    #[cold]
+    #[inline(never)]
+    fn why_not(&self, table: Ref<Table>, handle: Handle, kind: Kind, rights: Rights) -> Error {
+        match self.slot(table, handle) {
+            Err(error) => error,
+            Ok(slot) if slot.kind != kind => Error::WrongKind,
+            Ok(slot) if !slot.rights().contains(rights) => Error::NoRight,
+            Ok(_) => Error::BadHandle,
         }
-        let object = Ref::from_raw(slot.object).filter(|r| T::store(self).get(*r).is_some()).ok_or(Error::BadHandle)?;
-        Ok((object, slot))
     }
 
     /// Whether what a slot names still exists.
+    #[inline]
     pub(crate) fn is_alive(&self, slot: &Slot) -> bool {
         fn there<T: Object>(kernel: &Kernel, slot: &Slot) -> bool {
             Ref::from_raw(slot.object).is_some_and(|r| T::store(kernel).get(r).is_some())

@@ -15,7 +15,7 @@ use abi::right::{Kind, Rights};
 use machine::memory::{Frame, Ref};
 
 /// Where `abi::message::Buffer::caps` begins.
-const CAPS_OFFSET: usize = abi::message::MAX_WORDS * 8;
+pub(crate) const CAPS_OFFSET: usize = abi::message::MAX_WORDS * 8;
 /// Longest chain of callers that is followed to find a cycle.
 pub(crate) const LONGEST_CHAIN: usize = 64;
 
@@ -48,7 +48,11 @@ impl Kernel {
 
     /// The first page of a thread's message buffer.
     pub(crate) fn buffer(&self, thread: Ref<Thread>) -> Option<Frame> {
-        self.memories.get(self.threads.get(thread)?.buffer?)?.frame(0)
+        self.buffer_of(self.threads.get(thread)?)
+    }
+
+    pub(crate) fn buffer_of(&self, t: &Thread) -> Option<Frame> {
+        self.memories.get(t.buffer?).filter(|m| m.pages > 0).map(|_| t.buffer_frame)
     }
 
     /// Moves a message whose tag is valid. After an error neither side has changed.

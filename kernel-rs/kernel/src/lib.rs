@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod alarm;
+mod carry;
 pub mod config;
 mod destroy;
 #[cfg(feature = "debug")]

@@ -99,6 +99,8 @@ pub enum Left {
 /// What a kernel does in local mode, for what is loaded; the whole of its system call stands in its registers. `Own` is what each CPU has for it; it never leaves its CPU.
 pub trait Core {
     type Own: 'static;
+    /// What a message carries that takes all locks to move.
+    type Carried;
     /// Makes the `Own` of the maker's CPU.
     fn own(&mut self, maker: &Maker) -> Self::Own;
     /// `WORDS`: of a message that may have more words than fit into registers.
@@ -109,6 +111,12 @@ pub trait Core {
     /// It faulted, which its registers tell, and with that address.
     fn fault<'a>(own: &mut Self::Own, local: &'a Local, address: u64) -> Outcome<'a>;
     fn wait<'a>(own: &mut Self::Own, local: &'a Local, handle: u64, timeout_ns: u64) -> Outcome<'a>;
+    /// With all locks held: what the message carries in whose sending this CPU's thread came in; nothing is changed yet.
+    fn carried(&self, cpu: usize) -> Option<Self::Carried>;
+    /// Sends that message, less what it carries.
+    fn message<'a>(own: &mut Self::Own, local: &'a Local) -> Outcome<'a>;
+    /// With all locks held, as they were since `carried`: moves it.
+    fn carry(&mut self, carried: Self::Carried);
     /// A system call with all locks held; its registers stand in what this CPU runs, and so do the ones to go on with.
     fn call_in_place(&mut self, cpu: usize) -> Left;
 }

@@ -24,13 +24,16 @@ pub struct Space {
     pub table: Option<PageTable>,
     /// By address.
     pub mappings: Tree<Mapping>,
+    /// The record that was extended last, and an address up to which nothing is mapped behind it; `None` if a record was
+    /// made since.
+    pub last: Option<(Ref<Mapping>, u64)>,
     /// Being destroyed: nothing is mapped any more.
     pub dying: bool,
 }
 
 impl Space {
     pub fn new(pool: Ref<Pool>, table: PageTable) -> Space {
-        Space { pool, table: Some(table), mappings: Tree::new(), dying: false }
+        Space { pool, table: Some(table), mappings: Tree::new(), last: None, dying: false }
     }
 }
 
@@ -95,6 +98,9 @@ impl Kernel {
     /// `Op::Map`.
     pub(crate) fn space_map(&mut self, call: &Call) -> Done {
         let request = self.map_request(call, call.arguments)?;
+        if self.extend_last(&request).is_some() {
+            return Ok(Flow::NOTHING);
+        }
         Ok(if self.continue_map(call.thread, &request)?.is_some() { Flow::NOTHING } else { Flow::Again })
     }
 
@@ -153,8 +159,9 @@ impl Kernel {
     }
 
     fn read_record(&self, buffer: Frame, number: u64) -> Record {
-        let word = |n: u64| self.frames.read_user_word(buffer, ((number * RECORD_WORDS + n) * 8) as usize);
-        Record { what: word(0), offset: word(1), address: word(2), length: word(3) }
+        let [what, offset, address, length] =
+            self.frames.read_user_words::<{ RECORD_WORDS as usize }>(buffer, (number * RECORD_WORDS * 8) as usize);
+        Record { what, offset, address, length }
     }
 
     /// Maps records that go on with each other, and with what is mapped, as one: how many, and the work it was. `None` if

@@ -155,6 +155,11 @@ impl Table {
         (slot.handle as u64 == handle).then_some(slot)
     }
 
+    /// An empty slot, without looking for slots whose object is gone.
+    pub fn has_free_slot(&self) -> bool {
+        self.free_count > 0 && !self.dying
+    }
+
     fn unlink_free(&mut self, index: u32) -> Option<()> {
         let slot = self.slots.get_mut(index)?;
         let (previous, next) = (slot.previous.0 as u32, slot.next.0 as u32);
@@ -220,7 +225,11 @@ impl Kernel {
         Ok(slot)
     }
 
+    #[inline]
     fn slot_at(&mut self, place: Place) -> Option<&mut Slot> {
+        if place == Place(0) {
+            return None;
+        }
         let table = self.tables.at(place.table())?;
         self.tables.get_mut(table)?.slots.get_mut(place.index())
     }
@@ -269,7 +278,8 @@ impl Kernel {
     }
 
     /// Fills a free slot: the named one, or the longest free one. Room was checked.
-    fn fill(&mut self, table: Ref<Table>, index: Option<u32>, slot: Slot) -> Result<(Place, Handle), Error> {
+    #[inline(always)]
+    fn fill(&mut self, table: Ref<Table>, index: Option<u32>, slot: &Slot) -> Result<Handle, Error> {
         let t = self.get_mut(table)?;
         let index = index.unwrap_or(t.free_head);
         if index == 0 || t.dying {
@@ -277,9 +287,8 @@ impl Kernel {
         }
         t.unlink_free(index).ok_or(Error::BadHandle)?;
         let to = t.slots.get_mut(index).ok_or(Error::BadHandle)?;
-        *to = Slot { handle: to.handle, ..slot };
-        let handle = Handle(to.handle);
-        Ok((Place::new(&self.tables, table, index), handle))
+        *to = Slot { handle: to.handle, ..*slot };
+        Ok(Handle(to.handle))
     }
 
     /// A first capability to an object. Room was checked.
@@ -291,7 +300,7 @@ impl Kernel {
         rights: Rights,
         badge: u64,
     ) -> Result<Handle, Error> {
-        Ok(self.fill(table, None, Slot { kind, object, rights: rights.0 as u8, badge, ..EMPTY })?.1)
+        self.fill(table, None, &Slot { kind, object, rights: rights.0 as u8, badge, ..EMPTY })
     }
 
     /// A capability derived from the one in a slot. Room was checked.
@@ -306,8 +315,9 @@ impl Kernel {
         let place = Place::new(&self.tables, from.0, from.1);
         let parent = *self.slot_at(place).ok_or(Error::BadHandle)?;
         let rights = parent.rights().intersect(rights).0 as u8;
-        let (child, handle) =
-            self.fill(to, index, Slot { object: parent.object, kind: parent.kind, rights, badge, previous: place, ..EMPTY })?;
+        let new = Slot { object: parent.object, kind: parent.kind, rights, badge, previous: place, ..EMPTY };
+        let handle = self.fill(to, index, &new)?;
+        let child = Place::new(&self.tables, to, handle.index());
         let second = parent.first_child;
         if let Some(c) = self.slot_at(child) {
             c.next = if second == Place(0) { place } else { second };
@@ -325,16 +335,19 @@ impl Kernel {
     }
 
     /// Moves a capability to another slot, with its place in the derivation. Room was checked.
+    #[inline(always)]
     pub(crate) fn move_slot(&mut self, from: (Ref<Table>, u32), to: Ref<Table>) -> Result<Handle, Error> {
-        let place = Place::new(&self.tables, from.0, from.1);
-        let old = *self.slot_at(place).ok_or(Error::BadHandle)?;
-        let (new, handle) = self.fill(to, None, old)?;
-        self.relink(place, old, (new, new));
-        if let Some(child) = self.slot_at(old.first_child) {
-            child.previous = new;
-        }
-        if let Some(child) = self.slot_at(old.last_child) {
-            child.next = new;
+        let old = *self.get(from.0)?.slots.get(from.1).ok_or(Error::BadHandle)?;
+        let handle = self.fill(to, None, &old)?;
+        if old.previous != Place(0) || old.first_child != Place(0) {
+            let (place, new) = (Place::new(&self.tables, from.0, from.1), Place::new(&self.tables, to, handle.index()));
+            self.relink(place, old, (new, new));
+            if let Some(child) = self.slot_at(old.first_child) {
+                child.previous = new;
+            }
+            if let Some(child) = self.slot_at(old.last_child) {
+                child.next = new;
+            }
         }
         self.get_mut(from.0)?.link_free(from.1);
         Ok(handle)

@@ -2,6 +2,7 @@
 //! The fast way and the long way do the same: the same conversation, twice, step by step.
 
 use super::*;
+use crate::ipc::CAPS_OFFSET;
 use abi::message::Tag;
 use model::Random;
 
@@ -44,11 +45,21 @@ fn pair(long_way: bool) -> Pair {
 /// One step of whoever runs on CPU 1, or of root, or of time.
 fn step(p: &mut Pair, what: u64, a: u64, b: u64) {
     let endpoint = p.endpoints[(a & 1) as usize];
-    let tag = Tag::new(a as u32 >> 8, (b % 7) as usize, 0).0;
+    let mut tag = Tag::new(a as u32 >> 8, (b % 7) as usize, 0).0;
     let busy = p.w.kernel.cpus[1].current.is_some();
     if busy {
         let buffer = p.w.buffer(1);
         (4..7).for_each(|n| p.w.kernel.frames.write_user_word(buffer, n * 8, a ^ n as u64));
+        // Now and then a capability goes along, or a copy of it; all of them are taken away again.
+        match a >> 8 & 15 {
+            0..3 => {
+                let given = p.w.root(Op::Copy, p.bells[1], &[if b & 8 == 0 { ALL } else { 0 }, 0]).values[0];
+                p.w.kernel.frames.write_user_word(buffer, CAPS_OFFSET, given);
+                tag |= Tag::new(0, 0, 1).0 | if b & 16 == 0 { Tag::MOVE_CAPS } else { 0 };
+            }
+            3 => drop(p.w.root(Op::Revoke, p.bells[1], &[])),
+            _ => {}
+        }
     }
     match what {
         0..6 if busy => drop(p.w.call(1, Op::Call, endpoint, &[tag, a, b, a ^ b, 9])),
@@ -74,7 +85,7 @@ fn step(p: &mut Pair, what: u64, a: u64, b: u64) {
 fn state(p: &mut Pair) -> (Option<machine::memory::Ref<crate::objects::Thread>>, [u64; 14]) {
     let current = p.w.kernel.cpus[1].current;
     let word = |n: usize| current.map_or(0, |_| p.w.kernel.frames.read_user_word(p.w.buffer(1), n * 8));
-    let buffer = [word(4), word(5), word(6)];
+    let buffer = [word(4), word(5), word(6) ^ word(CAPS_OFFSET / 8).rotate_left(32)];
     let r = p.w.registers(1);
     // Without a thread the CPU's registers mean nothing; of a system call, those of the call count.
     let registers = [r.rax, r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9, r.rip, r.rsp, r.rbx, r.r12, buffer[0], buffer[1], buffer[2]];
@@ -268,11 +279,63 @@ fn a_destroyed_endpoint_is_refused_in_local_mode() {
     assert!(!call_is_local(&mut p));
 }
 
+/// Calls with a capability in the buffer, moved or copied.
+fn carries(p: &mut Pair, through: Handle, what: Handle, moves: bool) -> bool {
+    let buffer = p.w.buffer(1);
+    p.w.kernel.frames.write_user_word(buffer, CAPS_OFFSET, what.0 as u64);
+    let tag = Tag::new(5, 6, 1).0 | if moves { Tag::MOVE_CAPS } else { 0 };
+    is_local(p, Op::Call, through.0 as u64, [tag, 7])
+}
+
 #[test]
-fn a_message_with_capabilities_or_an_invalid_tag_is_not_local() {
+fn a_capability_goes_with_a_message_without_the_long_way() {
+    for moves in [true, false] {
+        let mut p = ready(false);
+        let what = p.w.root(Op::Copy, p.bells[0], &[ALL, 9]).handle();
+        let endpoint = p.endpoints[0];
+        assert!(carries(&mut p, endpoint, what, moves));
+        let got = Handle(p.w.kernel.frames.read_user_word(p.w.buffer(1), CAPS_OFFSET) as u32);
+        assert_ne!(got, what);
+        assert_eq!(p.w.root(Op::Inspect, got, &[]).values[2], 9, "its badge");
+        assert_eq!(p.w.root(Op::Inspect, what, &[]).status == 0, !moves, "the sender has it still");
+        assert_eq!(p.w.root(Op::Revoke, p.bells[0], &[]).ok(), 2 - moves as u64, "it stays in the derivation");
+    }
+}
+
+#[test]
+fn a_weak_revoked_or_stale_capability_goes_nowhere_and_through_none() {
+    use abi::right::Rights;
+    let mut p = ready(false);
+    let endpoint = p.endpoints[0];
+    let rights = |r: Rights| (Rights::ALL.0 & !r.0) as u64;
+    let fixed = p.w.root(Op::Copy, p.bells[0], &[rights(Rights::COPY), 0]).handle();
+    assert!(!carries(&mut p, endpoint, fixed, true), "it may not be passed on");
+    let good = p.w.root(Op::Copy, p.bells[0], &[ALL, 0]).handle();
+    for missing in [Rights::TRANSFER, Rights::WRITE] {
+        let weak = p.w.root(Op::Copy, endpoint, &[rights(missing), 0]).handle();
+        assert!(!carries(&mut p, weak, good, true), "through a capability that must not");
+    }
+    let child = p.w.root(Op::Copy, endpoint, &[ALL, 0]).handle();
+    p.w.root(Op::Revoke, endpoint, &[]).ok();
+    assert!(!carries(&mut p, child, good, true), "through a revoked capability");
+    p.w.root(Op::Revoke, p.bells[0], &[]).ok();
+    assert!(!carries(&mut p, endpoint, good, true), "a revoked capability");
+    let gone = p.w.create(Kind::Notification);
+    p.w.root(Op::Destroy, gone, &[]).ok();
+    for nothing in [gone, Handle::NULL, Handle(u32::MAX)] {
+        assert!(!carries(&mut p, endpoint, nothing, true));
+    }
+    p.w.root(Op::ThreadSchedule, p.threads[0], &[60, 0, 0, 2]).ok();
+    let good = p.w.root(Op::Copy, p.bells[0], &[ALL, 0]).handle();
+    assert!(!carries(&mut p, endpoint, good, true), "to another CPU");
+    assert_eq!(p.w.root(Op::Inspect, good, &[]).status, 0, "nothing was moved");
+}
+
+#[test]
+fn a_message_with_many_capabilities_or_an_invalid_tag_is_not_local() {
     let mut p = ready(false);
     let endpoint = p.endpoints[0].0 as u64;
-    for tag in [Tag::new(0, 0, 1).0, Tag::new(0, 65, 0).0, Tag::MOVE_CAPS, 1 << 12] {
+    for tag in [Tag::new(0, 0, 1).0, Tag::new(0, 0, 2).0, Tag::new(0, 65, 0).0, Tag::MOVE_CAPS, 1 << 12] {
         assert!(!is_local(&mut p, Op::Call, endpoint, [tag, 0]));
     }
 }

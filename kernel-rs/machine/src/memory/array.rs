@@ -151,6 +151,7 @@ impl<T: Copy> Array<T> {
         self.place(n).map(|p| unsafe { &*p })
     }
 
+    #[inline(always)]
     pub fn get_mut(&mut self, n: u32) -> Option<&mut T> {
         // SAFETY: as `get`; 4. borrowed mutably.
         self.place(n).map(|p| unsafe { &mut *p })

@@ -409,6 +409,7 @@ impl Frames {
         left == 0
     }
 
+    #[inline(always)]
     fn user_pointer(&self, frame: Frame, offset: usize, length: usize) -> *mut u8 {
         assert!(self.view.is_user(frame.0), "{frame:?} is not a user frame");
         assert!(offset <= FRAME_BYTES && length <= FRAME_BYTES - offset);
@@ -434,7 +435,17 @@ impl Frames {
         unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
     }
 
+    /// Reads words in a row at an offset that is a multiple of 8.
+    #[inline]
+    pub fn read_user_words<const N: usize>(&self, frame: Frame, offset: usize) -> [u64; N] {
+        assert!(offset.is_multiple_of(8));
+        let from = self.user_pointer(frame, offset, N * 8) as *const u64;
+        // SAFETY: as `read_user_word`, for each of them.
+        core::array::from_fn(|n| unsafe { from.add(n).read_volatile() })
+    }
+
     /// Reads the word at an offset that is a multiple of 8.
+    #[inline]
     pub fn read_user_word(&self, frame: Frame, offset: usize) -> u64 {
         assert!(offset.is_multiple_of(8));
         let from = self.user_pointer(frame, offset, 8) as *const u64;
@@ -448,6 +459,15 @@ impl Frames {
         let to = self.user_pointer(frame, offset, 8) as *mut u64;
         // SAFETY: as `read_user_word`.
         unsafe { to.write_volatile(word) };
+    }
+
+    /// Writes the half word at an offset that is a multiple of 4.
+    #[inline]
+    pub fn write_user_half(&mut self, frame: Frame, offset: usize, half: u32) {
+        assert!(offset.is_multiple_of(4));
+        let to = self.user_pointer(frame, offset, 4) as *mut u32;
+        // SAFETY: as `read_user_word`.
+        unsafe { to.write_volatile(half) };
     }
 
     /// Copies words `first..end` of one user frame to the same place of another.

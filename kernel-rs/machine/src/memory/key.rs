@@ -70,8 +70,12 @@ impl<T> DerefMut for RunKey<T> {
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
 /// Refuses a second store of things that run: what is loaded is of one type.
+#[inline(always)]
 pub(super) fn only_one_runs(tag: u32) {
-    let known = RUNS.compare_exchange(0, tag, Relaxed, Relaxed).unwrap_or_else(|known| known);
+    let mut known = RUNS.load(Relaxed);
+    if known == 0 {
+        known = RUNS.compare_exchange(0, tag, Relaxed, Relaxed).unwrap_or_else(|known| known);
+    }
     assert!(known == 0 || known == tag, "objects of one store run");
 }
 

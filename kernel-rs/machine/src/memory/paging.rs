@@ -71,7 +71,12 @@ pub struct PageTable {
     root: u32,
     /// Below this address all lowest tables are given back.
     destroyed: u64,
+    /// A lowest table, and which piece of 2 MiB it covers: the one looked for last.
+    recent: (u64, u32),
 }
+
+/// No piece of 2 MiB.
+const NO_PIECE: u64 = u64::MAX;
 
 /// The entries of one table. Only `PageTable` makes it, of tables that are its own, and keeps it for a loop at most.
 #[derive(Clone, Copy)]
@@ -80,8 +85,8 @@ struct Entries(*mut u64);
 impl Entries {
     #[inline(always)]
     fn read(self, n: usize) -> u64 {
-        // SAFETY: 1. the table is the root or stood in an entry of a table above, so it is a page table frame of that
-        // space; 2. the number is below 512; 3. the CPU sets accessed and dirty bits meanwhile: volatile.
+        // SAFETY: 1. the table is the root or stood in an entry of a table above, and does still if it is the recent one, so it
+        // is a page table frame of that space; 2. the number is below 512; 3. the CPU sets accessed and dirty bits meanwhile: volatile.
         unsafe { self.0.add(n & 511).read_volatile() }
     }
 
@@ -149,7 +154,7 @@ impl PageTable {
     /// Empty tables for user code, the kernel's own part in the upper half. `None` without a frame.
     pub fn new(frames: &mut Frames) -> Option<PageTable> {
         let root = frames.take(PAGE_TABLE)?;
-        let table = PageTable { view: frames.view(), root, destroyed: 0 };
+        let table = PageTable { view: frames.view(), root, destroyed: 0, recent: (NO_PIECE, 0) };
         for n in 256..512 {
             table.write(root, n, crate::kernel_root_entry(n));
         }
@@ -180,6 +185,13 @@ impl PageTable {
     /// What is there for an address.
     #[inline]
     fn cover(&self, address: u64) -> Cover {
+        if self.recent.0 == address / LARGE_PAGE {
+            return Cover::Table(self.recent.1);
+        }
+        self.walk_to(address)
+    }
+
+    fn walk_to(&self, address: u64) -> Cover {
         let mut table = self.root;
         for level in [3, 2, 1] {
             let entry = self.read(table, index(address, level));
@@ -279,7 +291,12 @@ impl PageTable {
         if !address.is_multiple_of(PAGE) || address >= USER_END {
             return done;
         }
-        let Some(table) = self.table_or_new(frames, address, 0, &mut done.tables) else { return done };
+        let table = match self.recent {
+            (piece, table) if piece == address / LARGE_PAGE => Some(table),
+            _ => self.table_or_new(frames, address, 0, &mut done.tables),
+        };
+        let Some(table) = table else { return done };
+        self.recent = (address / LARGE_PAGE, table);
         done.pages = self.fill(frames, table, address, access, most, backings);
         done
     }
@@ -297,7 +314,10 @@ impl PageTable {
             return 0;
         }
         match self.cover(address) {
-            Cover::Table(table) => self.fill(frames, table, address, access, most, backings),
+            Cover::Table(table) => {
+                self.recent = (address / LARGE_PAGE, table);
+                self.fill(frames, table, address, access, most, backings)
+            }
             _ => 0,
         }
     }
@@ -350,6 +370,7 @@ impl PageTable {
                 return (false, tables);
             }
             self.write(table, n, 0);
+            self.recent = (NO_PIECE, 0);
             crate::flush(self.root(), address, address + PAGE);
             frames.give(below, PAGE_TABLE);
             tables -= 1;
@@ -462,6 +483,7 @@ impl PageTable {
     pub fn destroy(mut self, frames: &mut Frames) -> (u32, Option<PageTable>) {
         // No CPU may walk these tables from here on.
         crate::retire(self.root());
+        self.recent = (NO_PIECE, 0);
         let (mut given, mut looked) = (0, 0);
         let mut give = |frames: &mut Frames, table: u32, n: usize, below: u32| {
             self.write(table, n, 0);

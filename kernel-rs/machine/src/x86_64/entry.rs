@@ -17,6 +17,7 @@ use crate::lock::Flag;
 use crate::registers::{FORCED_FLAGS, Registers, SYSCALL, USER_FLAGS};
 use crate::{Event, Next};
 use abi::message::REGISTER_WORDS;
+use abi::op::Op;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -610,9 +611,37 @@ const IN_GUEST: u64 = 4;
 extern "rust-preserve-none" fn call_in_place<K: Core + 'static>() -> u64 {
     let cpu = this();
     let lock = LOCK.load(Relaxed) as *const KernelLock<K>;
+    let index = cpu.index.load(Relaxed);
     // SAFETY: 1. `run` stored a lock of that type, which is static, before any user code ran; 2. the entry code holds this
-    // CPU's flag until it leaves, and whatever made use of local mode has returned.
-    let left = unsafe { (*lock).with_others(|kernel| kernel.call_in_place(cpu.index.load(Relaxed))) };
+    // CPU's flag until it leaves, and whatever made use of local mode has returned; 3. the state is not borrowed while there
+    // is a `Local`, and what `message` found is not used beyond it but for the registers in `Sent`, which are read only; 4. what
+    // is loaded begins with `Registers`, which nobody has borrowed yet.
+    let left = unsafe {
+        (*lock).with_others(|kernel| {
+            let op = (*(crate::loaded(0) as *const Registers)).rax;
+            if (op == Op::Call as u64 || op == Op::ReplyReceive as u64)
+                && let Some(carried) = (*kernel).carried(index)
+            {
+                let sent = {
+                    let (own, local) = enter_local::<K>();
+                    match K::message(own, &local) {
+                        Outcome::Message { badge, tag, words } => Some((badge, tag, words.registers)),
+                        _ => None,
+                    }
+                };
+                if let Some(sent) = sent {
+                    (*kernel).carry(carried);
+                    return Err(sent);
+                }
+            }
+            Ok((*kernel).call_in_place(index))
+        })
+    };
+    let left = match left {
+        Some(Err((badge, tag, registers))) => leave_other(badge, tag, Sent { registers, of: core::marker::PhantomData }),
+        Some(Ok(left)) => Some(left),
+        None => None,
+    };
     match left {
         Some(Left::Caller) => CALLER,
         Some(Left::Other) if guest::is_inside() => IN_GUEST,

@@ -305,21 +305,25 @@ impl<K: Core> KernelLock<K> {
         result
     }
 
-    /// Runs with the kernel's state to itself, if no other CPU has a flag.
+    /// Runs with the kernel's state to itself, if no other CPU has a flag: a pointer, since it may go back to local mode in
+    /// between, in which there is no reference to the state.
     ///
     /// # Safety
-    /// This CPU holds its own flag, and keeps it, and is not in local mode any more.
+    /// This CPU holds its own flag, and keeps it.
     #[inline(always)]
-    pub(super) unsafe fn with_others<R>(&self, act: impl FnOnce(&mut K) -> R) -> Option<R> {
+    pub(super) unsafe fn with_others<R>(&self, act: impl FnOnce(*mut K) -> R) -> Option<R> {
         let me = this();
         let others = || running_cpus().iter().filter(|c| !core::ptr::eq(*c, me)).map(|c| &c.flag);
-        if !lock::try_take_others(others()) {
+        let alone = COUNT.load(Relaxed) == 1;
+        if !alone && !lock::try_take_others(others()) {
             return None;
         }
-        // SAFETY: as `locked`; 3. the flag that was not taken here is the caller's.
+        // SAFETY: as `locked`; 3. the flag that was not taken here is the caller's, and no `Local` is there yet.
         let kernel = unsafe { (*self.state.get()).as_mut() };
         let result = act(kernel.expect("the kernel's state is set before any CPU runs"));
-        lock::give_all(others());
+        if !alone {
+            lock::give_all(others());
+        }
         Some(result)
     }
 
