@@ -20,6 +20,8 @@ import { machineTurn } from './turns.ts';
 
 export interface DirectOptions {
   readonly profile?: Profile;
+  /** Kernel, bundle and disk of another image than the usual: `linux-tests` has the programs for tests of Linux cells. */
+  readonly variant?: string;
   /** Another bundle than the build's; `none` for none at all. */
   readonly bundle?: string | 'none';
   /** Another kernel than the build's. */
@@ -66,9 +68,10 @@ export const it = base.extend<{ direct: Direct }>({
 
 async function startDirect(name: string, folder: string, options: DirectOptions): Promise<Machine> {
   const profile = options.profile ?? 'dev';
-  const { initrd, ...boot } = await directBoot(artifactsOf(root, profile), profile);
+  const { initrd, ...boot } = await directBoot(artifactsOf(root, profile, options.variant), profile);
   const bundle = options.bundle ?? initrd;
-  const fresh = async () => Disk.over(await imageForTests('fresh', profile), folder, `disk-${performance.now()}`);
+  const fresh = async () =>
+    Disk.over(await imageForTests('fresh', profile, options.variant), folder, `disk-${performance.now()}`);
   const disks = options.disk === 'none' ? [] : [options.disk ?? (await fresh())];
   const { writeLog } = options;
   if (writeLog !== undefined) createWriteLog(writeLog);

@@ -2,7 +2,7 @@
 // The images that tests boot: as the build left them in out/, or with both slots filled. Made once, used through overlays.
 import { createHash } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, renameSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { artifactsOf, Disk, type Profile } from '../../build/src/testing.ts';
 import { root } from './root.ts';
 
@@ -24,9 +24,11 @@ interface Image {
 /** Tests of one file run side by side and want the same image. */
 const making = new Map<string, Promise<Image>>();
 
-export async function imageForTests(kind: TestImage, profile: Profile): Promise<Image> {
-  const built = existing(artifactsOf(root, profile).image, profile);
-  const version = `${profile}-${Math.round(statSync(built).mtimeMs)}`;
+/** `variant`: one that was built beside the usual image. */
+export async function imageForTests(kind: TestImage, profile: Profile, variant?: string): Promise<Image> {
+  const { folder: from, image } = artifactsOf(root, profile, variant);
+  const built = existing(image, profile);
+  const version = `${basename(from)}-${Math.round(statSync(built).mtimeMs)}`;
   const fixed = pinned(built, version);
   if (kind === 'fresh') return { path: fixed, format: 'raw' };
   const known = making.get(version) ?? bothSlots(fixed, version);

@@ -17,7 +17,7 @@ export const command: Command = {
   help: `Runs all tests: checks, unit tests (TypeScript, Rust), builds, boots. About a quarter of an hour on two cores.
 
   --only PART   one part, and none of the others; may be repeated
-                check unit kernel sanitizer concurrency fuzz loader servers build-dev build-prod system
+                check unit kernel sanitizer concurrency fuzz loader servers build-dev build-prod build-dev-linux-tests system
 
 Leaves out/test/junit.xml, summary.txt, the parts' logs and the guests' transcripts beside it. The last line is \`N passed, N failed\`.
 Exit code 0 when all passed, 1 when any failed or none ran.`,

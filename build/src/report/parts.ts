@@ -33,9 +33,10 @@ const longFuzz = (part: Part): Part => ({ ...part, env: { ...part.env, FLATRACOO
 /** All parts. Those named `build-...` and `check` count as one test each; the others report theirs. */
 export function testParts(context: PartsContext): Part[] {
   const { root } = context;
-  const own = (verb: string): Part => {
+  const own = (verb: string, ...args: readonly string[]): Part => {
     const [program, script] = context.orchestrator;
-    return { name: verb, program, args: [script, verb], cwd: root, reads: 'nothing' };
+    const name = [verb, ...args.filter((word) => !word.startsWith('--'))].join('-');
+    return { name, program, args: [script, verb, ...args], cwd: root, reads: 'nothing' };
   };
   const vitest = (project: string, reporter: string): Part => ({
     name: project,
@@ -64,6 +65,7 @@ export function testParts(context: PartsContext): Part[] {
     cargo('servers', 'servers-rs', '--workspace'),
     own('build-dev'),
     own('build-prod'),
+    own('build-dev', '--variant', 'linux-tests'),
     vitest('system', 'verbose'),
   ];
 }
