@@ -172,15 +172,14 @@ impl Kernel {
     pub(crate) fn call_here(&mut self, cpu: usize) -> Left {
         self.here = cpu;
         self.see_current();
+        #[cfg(feature = "debug")]
+        if let Some(Registers { rax, rdi, .. }) = self.cpus[cpu].current.and_then(|t| self.threads.get(t)).map(|t| t.registers) {
+            self.trace_event(cpu, Event::Syscall, rax, rdi);
+            self.dump_if_wanted();
+        }
         if let Some(thread) = self.cpus[cpu].current
             && let Some(t) = self.threads.get_mut(thread)
         {
-            #[cfg(feature = "debug")]
-            {
-                let Registers { rax, rdi, .. } = t.registers;
-                self.trace_event(cpu, Event::Syscall, rax, rdi);
-                self.dump_if_wanted();
-            }
             if t.is_running() {
                 self.system_call(cpu, thread);
                 // Nobody else came to mind, and the timer is right: the same thread goes on.
