@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // The only door for `tests/`: what a test may use of the orchestrator. Anything else in `build/src` may change without asking a test.
 
-export { fetchPackages } from './base/fetch.ts';
 export { packBundle, type StageBundle, stageBundle } from './bench/stage-bundle.ts';
 export { loadConfig } from './config/load.ts';
 export { Digests } from './engine/digests.ts';

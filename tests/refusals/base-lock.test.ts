@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // A build takes exactly what is locked, or nothing.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'vitest';
-import { fetchPackages, prepareBuild } from '../../build/src/testing.ts';
+import { prepareBuild } from '../../build/src/testing.ts';
 import { type Change, expectOne, refused, withChanges } from '../support/config.ts';
 import { root } from '../support/root.ts';
 
@@ -26,15 +23,4 @@ test('a damaged lock is refused', async () => {
 test('a lock with a digest that is none is refused', async () => {
   const found = await build({ file: lock, old: '"sha256":"', new: '"sha256":"../../' });
   expectOne(found, 'base/lock-invalid', /base\.lock\.json$/, /sha256/);
-});
-
-test('a version that the archive does not have any more is refused, with what to do', async () => {
-  const cache = await mkdtemp(join(tmpdir(), 'flatracoon-packages-'));
-  try {
-    const gone = { name: 'dash', version: '0.0.1-0gone', architecture: 'amd64' as const, sha256: 'a'.repeat(64), size_bytes: 1 };
-    const found = await refused(fetchPackages([gone], { cache, suite: 'bookworm', signal, onLine: () => undefined }));
-    expectOne(found, 'base/package-gone', /base\.lock\.json$/, /do not have dash 0\.0\.1-0gone/);
-  } finally {
-    await rm(cache, { recursive: true, force: true });
-  }
 });

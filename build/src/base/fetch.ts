@@ -13,6 +13,8 @@ export interface FetchOptions {
   /** `out/.cache/packages` */
   readonly cache: string;
   readonly suite: string;
+  /** A file of apt's sources instead of the machine's. */
+  readonly sources?: string;
   readonly signal: AbortSignal;
   readonly onLine: (line: string) => void;
 }
@@ -47,8 +49,9 @@ export async function fetchPackages(packages: readonly LockedPackage[], options:
 
 /** The machine's lists if they have every version; else lists that are fetched now. */
 async function aptThatKnows(missing: readonly LockedPackage[], folder: string, options: FetchOptions): Promise<Apt> {
-  const { suite, signal, onLine } = options;
-  const open = (lists: 'machine' | 'own') => openApt({ folder, suite, supplied: [], lists, signal, onLine });
+  const { suite, signal, onLine, sources } = options;
+  const from = sources === undefined ? {} : { sources };
+  const open = (lists: 'machine' | 'own') => openApt({ folder, suite, supplied: [], lists, ...from, signal, onLine });
   const unknown = async (apt: Apt) => {
     const shown = new Set((await aptShow(apt, missing)).map((one) => `${one.name}=${one.version}`));
     return missing.filter((one) => !shown.has(`${one.name}=${one.version}`));

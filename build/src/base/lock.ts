@@ -75,7 +75,11 @@ export function lockedPackages(lock: Lock, groups: readonly string[]): LockedPac
  * Asks apt, with lists fetched now, and writes the lock.
  * Errors: `UserError` `base/unsolvable` with apt's words.
  */
-export async function makeLock(root: string, base: Base, apt: Pick<AptRequest, 'folder' | 'signal' | 'onLine'>): Promise<Lock> {
+export async function makeLock(
+  root: string,
+  base: Base,
+  apt: Pick<AptRequest, 'folder' | 'signal' | 'onLine' | 'sources'>,
+): Promise<Lock> {
   const supplied = base.supplied.map((one) => one.package);
   const asked = await openApt({ ...apt, suite: base.suite, supplied, lists: 'own' });
   await aptUpdate(asked);

@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { Parser, type ReadEntry } from 'tar';
 import { InternalError, UserError } from '../errors.ts';
 import { debFiles } from '../toolchain/dpkg-deb.ts';
+import { CommandError } from '../toolchain/exec.ts';
 
 /** Raised when what is written changes. */
 const layout = 1;
@@ -35,7 +36,9 @@ export async function unpack(deb: string, folder: string, signal: AbortSignal): 
   const work = await mkdtemp(join(dirname(folder), '.unpack-'));
   try {
     const tar = join(work, 'files.tar');
-    await debFiles(deb, tar, { signal });
+    await debFiles(deb, tar, { signal }).catch((error: unknown) => {
+      throw error instanceof CommandError ? unreadable(deb, error.result.stderr.trim()) : error;
+    });
     const entries = await readTar(tar, work, deb);
     await rm(tar);
     await writeFile(join(work, 'index.json'), JSON.stringify(entries));

@@ -31,6 +31,8 @@ export interface AptRequest {
   readonly supplied: readonly string[];
   /** `own`: lists of its own, empty until `update`. `machine`: those that the machine has fetched. */
   readonly lists: 'own' | 'machine';
+  /** A file of apt's sources instead of the machine's. */
+  readonly sources?: string;
   readonly signal: AbortSignal;
   readonly onLine?: (line: string) => void;
 }
@@ -39,7 +41,7 @@ export interface AptRequest {
 const anyVersion = '9999:1';
 
 export async function openApt(request: AptRequest): Promise<Apt> {
-  const { folder, suite, supplied, lists, signal, onLine } = request;
+  const { folder, suite, supplied, lists, sources, signal, onLine } = request;
   for (const name of ['lists/partial', 'archives/partial']) await mkdir(join(folder, name), { recursive: true });
   const status = join(folder, 'status');
   const preferences = join(folder, 'preferences');
@@ -50,6 +52,7 @@ export async function openApt(request: AptRequest): Promise<Apt> {
   const settings = {
     'Dir::State::status': status,
     ...(lists === 'own' ? { 'Dir::State::lists': join(folder, 'lists') } : {}),
+    ...(sources === undefined ? {} : { 'Dir::Etc::SourceList': sources, 'Dir::Etc::SourceParts': '/dev/null' }),
     'Dir::Cache': folder,
     'Dir::Cache::archives': join(folder, 'archives'),
     'Dir::Cache::pkgcache': join(folder, 'pkgcache.bin'),
