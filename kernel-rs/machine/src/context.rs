@@ -5,7 +5,7 @@
 //! The frame is taken from the thread's pool; who pays is `kernel`'s matter. Reading and writing the registers
 //! themselves is `x86_64/user_state.rs`'s, on the host nobody's.
 
-use crate::guest::Guest;
+use crate::guest::{Guest, Latch};
 use crate::memory::Frames;
 use crate::memory::frames::CONTEXT;
 use core::ptr::NonNull;
@@ -31,7 +31,14 @@ impl Image {
     }
 }
 
-/// What stands in the frame.
+/// What stands in the frame. The latch is no part of the block: the CPU that runs the thread borrows the block mutably
+/// while another may set the latch.
+#[repr(C)]
+pub(crate) struct Kept {
+    pub block: Block,
+    pub latch: Latch,
+}
+
 #[repr(C)]
 pub struct Block {
     pub(crate) vector: Image,
@@ -42,16 +49,16 @@ pub struct Block {
     pub(crate) staging: Image,
 }
 
-const _: () = assert!(size_of::<Block>() <= crate::memory::FRAME_BYTES);
+const _: () = assert!(size_of::<Kept>() <= crate::memory::FRAME_BYTES);
 
 /// Owns the frame; it goes back with [`Context::destroy`] only.
 #[derive(Debug)]
 pub struct Context {
-    block: NonNull<Block>,
+    kept: NonNull<Kept>,
     frame: u32,
 }
 
-// SAFETY: 1. `block` names a frame that is this value's alone (its tag is given to nothing else); 2. whoever holds the
+// SAFETY: 1. `kept` names a frame that is this value's alone (its tag is given to nothing else); 2. whoever holds the
 // value has it to itself.
 unsafe impl Send for Context {}
 // SAFETY: 1. a shared borrow only reads, or goes through raw pointers on the CPU that runs the thread.
@@ -61,24 +68,29 @@ impl Context {
     /// `None` without a frame.
     pub fn new(frames: &mut Frames) -> Option<Context> {
         let frame = frames.take(CONTEXT)?;
-        let mut context = Context { block: NonNull::new(frames.view().pointer(frame) as *mut Block)?, frame };
+        let mut context = Context { kept: NonNull::new(frames.view().pointer(frame) as *mut Kept)?, frame };
         context.block_mut().vector.clear();
         Some(context)
     }
 
     pub(crate) fn block(&self) -> &Block {
         // SAFETY: 1. the frame is this context's, zeroed when it was taken, and a zeroed `Block` is one; 2. borrowed.
-        unsafe { self.block.as_ref() }
+        unsafe { &(*self.address()).block }
     }
 
-    /// Where the block is, without a claim to any of it.
-    pub(crate) fn address(&self) -> *mut Block {
-        self.block.as_ptr()
+    pub(crate) fn latch(&self) -> &Latch {
+        // SAFETY: 1. as `block`; 2. only ever borrowed shared, and never with the block.
+        unsafe { &(*self.address()).latch }
+    }
+
+    /// Where it is, without a claim to any of it.
+    pub(crate) fn address(&self) -> *mut Kept {
+        self.kept.as_ptr()
     }
 
     pub(crate) fn block_mut(&mut self) -> &mut Block {
         // SAFETY: as `block`; 3. borrowed mutably.
-        unsafe { self.block.as_mut() }
+        unsafe { &mut (*self.address()).block }
     }
 
     /// Gives the frame back. No CPU has the thread's state any more.

@@ -18,7 +18,7 @@ use crate::memory::{Frames, PageTable};
 use crate::registers::{Registers, SYSCALL};
 use abi::guest::{State, VECTOR_OFFSET_BYTES, reason, resume};
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
 /// Somebody kicked the thread.
 pub(crate) const KICK: u32 = 1;
@@ -66,12 +66,35 @@ pub(crate) struct Home {
     pub gs_base: u64,
 }
 
+/// What other CPUs may look at, and set, while the thread runs.
+#[repr(C)]
+pub(crate) struct Latch {
+    /// [`KICK`] and [`STALE`]; the short way into the guest is for threads with neither.
+    pub attention: AtomicU32,
+    /// There is a state page. Changes with all flags held only.
+    attached: AtomicBool,
+}
+
+impl Latch {
+    pub(crate) fn set(&self, what: u32) {
+        self.attention.fetch_or(what, SeqCst);
+    }
+
+    pub(crate) fn has(&self, what: u32) -> bool {
+        self.attention.load(SeqCst) & what != 0
+    }
+
+    /// Whether it was set; it is not any more.
+    pub(crate) fn take(&self, what: u32) -> bool {
+        self.attention.fetch_and(!what, SeqCst) & what != 0
+    }
+}
+
 /// What a thread with a guest has in its context. All zero: it has none.
 #[repr(C)]
 pub(crate) struct Guest {
     /// The state page, which this has a reference to; null = not attached.
     pub state: *mut State,
-    pub attention: AtomicU32,
     /// Whether the guest's registers are the thread's now.
     pub inside: u32,
     pub home: Home,
@@ -127,14 +150,10 @@ impl Guest {
         self.inside = 0;
     }
 
-    pub(crate) fn take(&self, what: u32) -> bool {
-        self.attention.fetch_and(!what, SeqCst) & what != 0
-    }
-
     /// The thread is on a CPU that has pinned its roots: stale if one was retired since they were written.
-    pub(crate) fn check_roots(&self) {
+    pub(crate) fn check_roots(&self, latch: &Latch) {
         if self.retired != RETIRED.load(SeqCst) {
-            self.attention.fetch_or(STALE, SeqCst);
+            latch.set(STALE);
         }
     }
 }
@@ -163,14 +182,7 @@ pub(crate) fn general(r: &mut Registers) -> [(usize, &mut u64); 16] {
 
 impl Context {
     pub(crate) fn is_attached(&self) -> bool {
-        // SAFETY: 1. as `block`; 2. the thread may run on another CPU, which changes other fields: only this one is read,
-        // and it changes only with all flags held.
-        !unsafe { (&raw const (*self.address()).guest.state).read() }.is_null()
-    }
-
-    fn attention(&self) -> &AtomicU32 {
-        // SAFETY: as `is_attached`; 3. an atomic.
-        unsafe { &(*self.address()).guest.attention }
+        self.latch().attached.load(Relaxed)
     }
 
     /// Gives up the state page. True if there was one.
@@ -181,6 +193,7 @@ impl Context {
         }
         guest.state = core::ptr::null_mut();
         frames.unreference(Frame(guest.frame));
+        self.latch().attached.store(false, Relaxed);
         true
     }
 
@@ -197,8 +210,12 @@ impl UserState {
         self.context.as_mut().filter(|c| c.is_attached()).map(|c| &mut c.block_mut().guest)
     }
 
+    fn attached(&self) -> Option<&Context> {
+        self.context.as_ref().filter(|c| c.is_attached())
+    }
+
     pub fn is_attached(&self) -> bool {
-        self.context.as_ref().is_some_and(|c| c.is_attached())
+        self.attached().is_some()
     }
 
     /// Attaches the thread, which has a context, to a state page. The page stays what it is for as long, also when its
@@ -211,7 +228,8 @@ impl UserState {
         context.detach(frames);
         let guest = &mut context.block_mut().guest;
         (guest.state, guest.frame) = (frames.view().pointer(page.0) as *mut State, page.0);
-        guest.attention.fetch_or(STALE, SeqCst);
+        context.latch().attached.store(true, Relaxed);
+        context.latch().set(STALE);
         true
     }
 
@@ -223,26 +241,26 @@ impl UserState {
 
     /// The thread leaves its guest, or does not enter it, as soon as it can. Stays until it was told.
     pub fn kick_guest(&self) {
-        if let Some(context) = self.context.as_ref().filter(|c| c.is_attached()) {
-            context.attention().fetch_or(KICK, SeqCst);
+        if let Some(context) = self.attached() {
+            context.latch().set(KICK);
         }
     }
 
     /// Whether the thread was kicked since it was last told, which it is now: the page says so.
     pub fn take_kick(&mut self) -> bool {
-        self.guest().is_some_and(|guest| {
-            let kicked = guest.take(KICK);
-            if kicked {
-                guest.write(offset_of!(State, reason), reason::KICKED);
-            }
-            kicked
-        })
+        let kicked = self.attached().is_some_and(|context| context.latch().take(KICK));
+        if let Some(guest) = self.guest().filter(|_| kicked) {
+            guest.write(offset_of!(State, reason), reason::KICKED);
+        }
+        kicked
     }
 
     /// The running thread's page tables: its own and its guest's. They exist now.
     pub fn prepare_guest(&mut self, home: &PageTable, inside: &PageTable) {
+        if let Some(context) = self.attached() {
+            context.latch().take(STALE);
+        }
         if let Some(guest) = self.guest() {
-            guest.take(STALE);
             (guest.home_root, guest.guest_root, guest.retired) = (home.root(), inside.root(), RETIRED.load(SeqCst));
             crate::pin_roots(self);
         }
@@ -250,8 +268,8 @@ impl UserState {
 
     /// The thread's own page tables, or its guest's, may be others from now on.
     pub fn forget_roots(&mut self) {
-        if let Some(guest) = self.guest() {
-            guest.attention.fetch_or(STALE, SeqCst);
+        if let Some(context) = self.attached() {
+            context.latch().set(STALE);
         }
     }
 
@@ -409,13 +427,13 @@ mod tests {
         let (mut user, _, mut frames) = attached();
         let (home, inside) = (PageTable::new(&mut frames).unwrap(), PageTable::new(&mut frames).unwrap());
         user.prepare_guest(&home, &inside);
-        let guest = user.guest().unwrap();
-        guest.check_roots();
-        let stale = |g: &Guest| g.attention.load(SeqCst) & STALE != 0;
+        let context = user.context.as_ref().unwrap();
+        let (guest, latch) = (&context.block().guest, context.latch());
+        guest.check_roots(latch);
         // Another test may retire meanwhile, so only the other direction is certain.
         RETIRED.fetch_add(1, SeqCst);
-        guest.check_roots();
-        assert!(stale(guest));
+        guest.check_roots(latch);
+        assert!(latch.has(STALE));
     }
 
     #[test]

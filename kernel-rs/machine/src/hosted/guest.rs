@@ -7,7 +7,6 @@ use crate::registers::{FORCED_FLAGS, Registers, SYSCALL, USER_FLAGS};
 use abi::boot_info::USER_END;
 use abi::guest::{State, resume, word};
 use std::mem::offset_of;
-use std::sync::atomic::Ordering::SeqCst;
 
 impl Guest {
     /// From home into the guest; gets the bases of FS and GS and gives those to load. A word of the page that is
@@ -49,10 +48,12 @@ pub fn has_guests() -> bool {
 /// `GuestRun` by the short way: `None` if the thread must take the long one, else the word that is refused, or
 /// nothing and the registers are the guest's.
 pub fn guest_runs(user: &mut UserState, registers: &mut Registers) -> Option<Result<(), u64>> {
-    let guest = &mut user.context.as_mut().filter(|c| c.is_attached())?.block_mut().guest;
+    let context = user.context.as_mut().filter(|c| c.is_attached())?;
     // Whoever retires a root tells each CPU.
-    guest.check_roots();
-    (guest.attention.load(SeqCst) == 0).then(|| guest.enter(registers, [0; 2]).map(drop))
+    context.block().guest.check_roots(context.latch());
+    let wanted = context.latch().has(u32::MAX);
+    let guest = &mut context.block_mut().guest;
+    (!wanted).then(|| guest.enter(registers, [0; 2]).map(drop))
 }
 
 /// The guest's `syscall`.
@@ -62,7 +63,7 @@ pub fn guest_syscall(user: &mut UserState, registers: &mut Registers) {
 
 /// An exception in the guest, or with `None` nothing but a kick that waits; true if it comes out.
 pub fn guest_faults(user: &mut UserState, registers: &mut Registers, exit: Option<Exit>) -> bool {
-    let kicked = || user.context.as_ref().is_some_and(|c| c.block().guest.attention.load(SeqCst) & KICK != 0);
+    let kicked = || user.context.as_ref().is_some_and(|c| c.latch().has(KICK));
     match exit {
         Some(exit) => user.leave_guest(registers, exit),
         None if kicked() => {

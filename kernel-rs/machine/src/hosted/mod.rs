@@ -97,7 +97,7 @@ pub fn save_user(_: &mut UserState) {}
 
 pub fn load_user(state: &UserState) {
     if let Some(context) = &state.context {
-        context.block().guest.check_roots();
+        context.block().guest.check_roots(context.latch());
     }
 }
 

@@ -10,8 +10,8 @@ use super::cpu::{self, Features, features};
 use super::entry;
 use super::per_cpu::{self, PerCpu, this};
 use super::user_state;
-use crate::context::{Block, UserState};
-use crate::guest::{Exit, Guest, Home, KICK, RETIRED, STALE};
+use crate::context::{Block, Kept, UserState};
+use crate::guest::{Exit, Guest, Home, KICK, Latch, RETIRED, STALE};
 use crate::registers::{FORCED_FLAGS, Registers, USER_FLAGS};
 use crate::{DEVICE_NOT_AVAILABLE, Event};
 use abi::boot_info::USER_END;
@@ -20,9 +20,10 @@ use abi::guest::{State, reason, resume, word};
 use abi::op::Op;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
+use core::ptr::NonNull;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-const GUEST: usize = offset_of!(Block, guest);
+const GUEST: usize = offset_of!(Kept, block) + offset_of!(Block, guest);
 const HOME: usize = GUEST + offset_of!(Guest, home);
 
 global_asm!(
@@ -205,7 +206,7 @@ entry_guest:
     scratch = const offset_of!(PerCpu, scratch),
     stack_top = const offset_of!(PerCpu, stack_top),
     state = const GUEST + offset_of!(Guest, state),
-    attention = const GUEST + offset_of!(Guest, attention),
+    attention = const offset_of!(Kept, latch) + offset_of!(Latch, attention),
     inside = const GUEST + offset_of!(Guest, inside),
     home_root = const GUEST + offset_of!(Guest, home_root),
     guest_root = const GUEST + offset_of!(Guest, guest_root),
@@ -262,13 +263,24 @@ pub fn has_guests() -> bool {
     features().has(Features::FSGSBASE)
 }
 
+/// Where the running thread's context is, if it is attached.
+fn attached() -> Option<NonNull<Kept>> {
+    NonNull::new(this().guest.load(Relaxed) as *mut Kept)
+}
+
+/// The running thread's latch, if it is attached.
+fn latch() -> Option<&'static Latch> {
+    // SAFETY: 1. `load_context` put the running thread's context there, `save_context` takes it away; 2. a latch is only ever
+    // borrowed shared.
+    attached().map(|kept| unsafe { &(*kept.as_ptr()).latch })
+}
+
 /// The running thread's block, if it is attached.
 fn running() -> Option<&'static mut Block> {
-    let block = this().guest.load(Relaxed);
-    // SAFETY: 1. `load_context` put the running thread's block there, `save_context` takes it away; 2. interrupts are
-    // off, and whoever else reaches this thread's context (`kernel`, under its lock) does not run on this CPU meanwhile
-    // nor touches more than `attention`, an atomic, of a thread that runs elsewhere.
-    unsafe { (block as *mut Block).as_mut() }
+    // SAFETY: 1. as `latch`; 2. interrupts are off, and whoever else reaches this thread's context (`kernel`, under its lock)
+    // does not run on this CPU meanwhile nor touches more than the latch, which is no part of the block, of a thread that
+    // runs elsewhere.
+    attached().map(|kept| unsafe { &mut (*kept.as_ptr()).block })
 }
 
 /// The running thread's block, if its guest's registers are what was interrupted.
@@ -296,13 +308,13 @@ pub fn exception(frame: &mut Registers) -> Option<u64> {
 /// Right before user code goes on: a guest whose thread was kicked comes out instead. How to leave, then.
 pub fn before_leaving(frame: &mut Registers) -> Option<u64> {
     let block = inside()?;
-    block.guest.take(KICK).then(|| go_home(block, frame, Exit::KICKED))
+    latch()?.take(KICK).then(|| go_home(block, frame, Exit::KICKED))
 }
 
 fn go_home(block: &mut Block, frame: &mut Registers, exit: Exit) -> u64 {
     let bases = block.guest.leave(frame, bases(), exit);
     set_bases(bases);
-    if block.guest.attention.load(Relaxed) & STALE != 0 {
+    if latch().is_some_and(|l| l.has(STALE)) {
         return entry::dispatch(true, Event::Nothing, frame);
     }
     per_cpu::load(block.guest.home_root);
@@ -351,8 +363,8 @@ pub(crate) fn unpin_roots() {
 
 /// A root that this CPU has pinned was retired.
 pub(crate) fn roots_retired() {
-    if let Some(block) = running() {
-        block.guest.attention.fetch_or(STALE, SeqCst);
+    if let Some(latch) = latch() {
+        latch.set(STALE);
     }
 }
 

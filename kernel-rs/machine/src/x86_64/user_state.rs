@@ -179,7 +179,7 @@ fn load_context(state: &UserState) {
     guest::pin_roots(state);
     let Some(context) = &state.context else { return };
     let block = context.block();
-    block.guest.check_roots();
+    block.guest.check_roots(context.latch());
     if block.uses_vector {
         load(&block.vector);
     }
