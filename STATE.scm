@@ -27,7 +27,7 @@
       ("formats" "servers-rs/lib" works)
       ("orchestrator" "build" works)
       ("linux" "servers-rs/servers/linux" partial)
-      ("userland" #f planned))
+      ("userland" "build/src/base" works))
     (not-yet
       "the Linux personality"
       "a writable DATA file system"
