@@ -18,6 +18,7 @@ mod hosted;
 pub mod memory;
 pub mod platform;
 pub mod signal;
+pub mod socket;
 pub mod table;
 pub mod task;
 pub mod time;

@@ -106,7 +106,7 @@ pub struct World {
     pub waker: Arc<Woken>,
     pub progress: Progress,
     pub pending: Option<Arc<dyn Any + Send + Sync>>,
-    clock: Arc<TestClock>,
+    pub clock: Arc<TestClock>,
     used: usize,
 }
 
@@ -114,7 +114,7 @@ pub fn world() -> World {
     let pages = Arc::new(HeapPages::new(10_000));
     let clock = Arc::new(TestClock::default());
     let shared: Arc<dyn Pages> = pages.clone();
-    let means = Means { pages: shared, clock: clock.clone(), devices: Arc::new(MemoryDevices) };
+    let means = Means { pages: shared, clock: clock.clone(), devices: Arc::new(MemoryDevices), limit_bytes: 16 << 20 };
     let tmpfs = Tmpfs::new(&means, "tmpfs", 16 << 20, 0o755);
     let memory = Tmpfs::new(&means, "tmpfs", 16 << 20, 0o1777);
     let namespace = Namespace::new(tmpfs.clone(), b"none", 0, memory);

@@ -179,6 +179,11 @@ call!(
                 cx.memory.write_u32(argument, bytes.min(i32::MAX as u64) as u32)?;
                 Ok(0)
             }
+            ioctl::TIOCGPTPEER if as_kind::<Master>(&file).is_some() => {
+                let flags = argument as u32;
+                let peer = as_kind::<Master>(&file).ok_or(ENOTTY)?.open_peer(flags, &cx.caller())?;
+                open_peer(cx, &file, peer, flags)
+            }
             _ => {
                 let caller = cx.caller();
                 file.file.ioctl(&caller, cx.memory, request, argument)

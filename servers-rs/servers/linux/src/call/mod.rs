@@ -7,14 +7,22 @@ mod blocking;
 pub mod copy;
 pub mod descriptor;
 pub mod directory;
-pub mod files;
+pub mod epoll;
 pub mod futex;
 pub mod lock;
+pub mod message;
+pub mod mount;
 pub mod name;
 pub mod open;
 pub mod pipe;
+pub mod poll;
+#[cfg(test)]
+mod poll_tests;
 pub mod seek;
 pub mod signal;
+pub mod socket;
+#[cfg(test)]
+mod socket_tests;
 pub mod stat;
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,13 @@
 
 pub mod dev;
 pub mod device;
+pub mod epoll;
+pub mod eventfd;
 pub mod pipe;
+pub mod proc;
 pub mod root;
+pub mod sys;
+pub mod text;
 pub mod timerfd;
 pub mod tmpfs;
 pub mod tty;

@@ -4,6 +4,7 @@
 use super::inode::{Inode, Statfs, same};
 use crate::errno::{EBUSY, EINVAL, Result};
 use crate::fs::tmpfs::Tmpfs;
+use crate::socket::Names;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -98,6 +99,7 @@ pub struct Namespace {
     top: Place,
     points: Mutex<BTreeMap<(u64, usize), Arc<Mount>>>,
     memory: Memory,
+    names: Arc<Names>,
 }
 
 /// A tmpfs that is mounted nowhere: memfd_create(2), shared anonymous memory.
@@ -111,7 +113,11 @@ impl Namespace {
     pub fn new(root: Arc<dyn FileSystem>, source: &[u8], flags: u32, memory: Arc<Tmpfs>) -> Arc<Namespace> {
         let top = Mount::new(root.clone(), root.root(), source, flags);
         let memory = Memory { mount: Mount::new(memory.clone(), memory.root(), b"tmpfs", 0), system: memory };
-        Arc::new(Namespace { top: Place::top(&top), points: Mutex::default(), memory })
+        Arc::new(Namespace { top: Place::top(&top), points: Mutex::default(), memory, names: Arc::default() })
+    }
+    /// Of sockets.
+    pub fn names(&self) -> &Arc<Names> {
+        &self.names
     }
     pub fn memory(&self) -> &Memory {
         &self.memory

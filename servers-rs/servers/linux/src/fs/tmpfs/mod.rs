@@ -25,6 +25,8 @@ pub struct Means {
     pub pages: Arc<dyn Pages>,
     pub clock: Arc<dyn Clocks>,
     pub devices: Arc<dyn Devices>,
+    /// What a file system may hold when nothing else is said.
+    pub limit_bytes: u64,
 }
 
 /// What all nodes of one file system share.
@@ -56,6 +58,9 @@ impl Tmpfs {
         });
         let root = Node::new(&shared, &New { mode: raw::S_IFDIR | mode, uid: 0, gid: 0, represents: 0, target: &[] });
         Arc::new(Tmpfs { shared, root, name })
+    }
+    pub fn means(&self) -> Means {
+        self.shared.means.clone()
     }
     /// A file without a name that can have seals: memfd_create(2).
     pub fn unnamed(&self, mode: u32, uid: u32, gid: u32, seals: u32) -> Arc<Node> {

@@ -34,7 +34,7 @@ impl State {
                 }
             }
             8 => self.column = self.column.saturating_sub(1),
-            32..127 | 128.. => self.column += 1,
+            32..=126 | 128.. => self.column += 1,
             _ => {}
         }
         self.output.push_back(byte);
