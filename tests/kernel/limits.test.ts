@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-// Where the kernel keeps to its limits (servers-rs/tests/limits): how it ends, translations that were taken away, budgets.
+// Where the kernel keeps to its limits (servers-rs/tests/limits): how it ends, translations that were taken away, budgets, no ticks.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { run } from '../../build/src/testing.ts';
 import { soon } from '../support/computer.ts';
-import { it } from '../support/direct.ts';
+import { artifact, it } from '../support/direct.ts';
 import { stage, stageRun } from '../support/stage.ts';
 
 const failures = [
@@ -41,7 +44,23 @@ describe('a kernel that cannot go on says why', () => {
   });
 });
 
+/** Interrupts that the CPU took in a run that waits for so long and does nothing else; time is counted in instructions. */
+async function interruptsOf(folder: string, idleNs: number): Promise<number> {
+  const initrd = await stage('limits', 'dev', ['trial=13', `ns=${idleNs}`, 'reset']);
+  const log = join(folder, `interrupts-${idleNs}`);
+  const machine = ['-M', 'q35', '-cpu', 'max', '-accel', 'tcg', '-icount', 'shift=0,sleep=off', '-m', '256', '-nodefaults'];
+  const boot = ['-display', 'none', '-no-reboot', '-kernel', artifact('kernel'), '-initrd', initrd, '-d', 'int', '-D', log];
+  await run('qemu-system-x86_64', [...machine, ...boot, '-serial', 'none'], { signal: AbortSignal.timeout(120_000) });
+  return (await readFile(log, 'utf8')).match(/^Servicing hardware INT=/gm)?.length ?? 0;
+}
+
 describe('the kernel keeps to its limits', () => {
+  it('an idle CPU has no ticks: ten seconds cost as many interrupts as a tenth of one', async ({ direct }) => {
+    const short = await interruptsOf(direct.folder, 100_000_000);
+    expect(short).toBeGreaterThan(0);
+    expect(await interruptsOf(direct.folder, 10_000_000_000)).toBe(short);
+  });
+
   it.for([2, 4])('no write arrives after its page was taken away, on %i CPUs', async (cpus, { direct }) => {
     const args = ['trial=10', `writers=${cpus - 1}`];
     const { console } = await stageRun(direct, 'limits', { cpus, args }, 120_000);

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod migration;
+mod objects;
 mod pages;
 mod partner;
 mod pools;
@@ -29,7 +30,7 @@ fn main() {
 fn lead(stage: &Stage) -> Result<(), Trouble> {
     console::say(format_args!("TAP version 14"));
     let mut failed = 0;
-    let all = [user_mode::ATTACKS, pages::ATTACKS, pools::ATTACKS, migration::ATTACKS, stress::ATTACKS];
+    let all = [user_mode::ATTACKS, pages::ATTACKS, pools::ATTACKS, objects::ATTACKS, migration::ATTACKS, stress::ATTACKS];
     let mut count = 0;
     for attack in all.into_iter().flatten() {
         count += 1;
