@@ -44,21 +44,22 @@ describe('a kernel that cannot go on says why', () => {
   });
 });
 
-/** Interrupts that the CPU took in a run that waits for so long and does nothing else; time is counted in instructions. */
+/** Interrupts that the CPU took, exceptions not counted, in a run that waits for so long and does nothing else; time is counted in instructions. */
 async function interruptsOf(folder: string, idleNs: number): Promise<number> {
   const initrd = await stage('limits', 'dev', ['trial=13', `ns=${idleNs}`, 'reset']);
   const log = join(folder, `interrupts-${idleNs}`);
   const machine = ['-M', 'q35', '-cpu', 'max', '-accel', 'tcg', '-icount', 'shift=0,sleep=off', '-m', '256', '-nodefaults'];
   const boot = ['-display', 'none', '-no-reboot', '-kernel', artifact('kernel'), '-initrd', initrd, '-d', 'int', '-D', log];
   await run('qemu-system-x86_64', [...machine, ...boot, '-serial', 'none'], { signal: AbortSignal.timeout(120_000) });
-  return (await readFile(log, 'utf8')).match(/^Servicing hardware INT=/gm)?.length ?? 0;
+  return (await readFile(log, 'utf8')).match(/^ *\d+: v=[2-9a-f][0-9a-f] /gm)?.length ?? 0;
 }
 
 describe('the kernel keeps to its limits', () => {
-  it('an idle CPU has no ticks: ten seconds cost as many interrupts as a tenth of one', async ({ direct }) => {
+  it('an idle CPU has no ticks: ten seconds cost a few interrupts more than a tenth of one', async ({ direct }) => {
     const short = await interruptsOf(direct.folder, 100_000_000);
     expect(short).toBeGreaterThan(0);
-    expect(await interruptsOf(direct.folder, 10_000_000_000)).toBe(short);
+    // The timer's counter of 32 bits has to be set again every few seconds; ticks would be a thousand.
+    expect(await interruptsOf(direct.folder, 10_000_000_000)).toBeLessThanOrEqual(short + 4);
   });
 
   it.for([2, 4])('no write arrives after its page was taken away, on %i CPUs', async (cpus, { direct }) => {

@@ -134,7 +134,7 @@ export const kernelRows: readonly KernelRow[] = [
   },
   {
     name: 'kernel.longest_interrupts_off',
-    how: 'most kernel instructions in a row without a moment for an interrupt, over all rows and the longest operations: a pool of 100,000 objects destroyed, 10,000 copies revoked, 64 MiB mapped and unmapped',
+    how: 'most kernel instructions in a row without a moment for an interrupt, over all rows',
     must: 20_000,
     goal: 5_000,
     peers: {},

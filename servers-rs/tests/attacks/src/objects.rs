@@ -100,7 +100,7 @@ fn registers(_: &Stage) -> Result<(), Trouble> {
     const WRITTEN: u64 = 0x1234_5678_9abc;
     let bell = must("making a notification", POOL.create_notification())?;
     BELL.store(bell.handle().0, SeqCst);
-    // More important than this thread: it waits when `spawn` returns, or soon, on another CPU.
+    // As important as this thread: it runs, and waits, while this one waits.
     let thread = must("starting a thread", rt::thread::spawn("waits", PRIORITY, 32 * 1024, None, waits))?;
     same("registers of a thread that is not stopped", thread.read_registers(), Err(Error::BadState))?;
     let pause = must("making a notification", POOL.create_notification())?;

@@ -5,7 +5,6 @@ mod fault;
 mod guest;
 mod interrupt;
 mod ipc;
-mod long;
 mod memory;
 mod object;
 mod ratio;
@@ -30,6 +29,5 @@ pub fn all(stage: &Stage) -> Result<(), Trouble> {
     object::pool()?;
     guest::system_call()?;
     guest::page_fault()?;
-    interrupt::to_user_thread(stage)?;
-    long::all()
+    interrupt::to_user_thread(stage)
 }
