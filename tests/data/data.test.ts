@@ -62,6 +62,22 @@ describe('DATA', () => {
     }
   }, 600_000);
 
+  it('is left as it is when it is damaged, and the root is served', async ({ direct }) => {
+    const disk = await freshDisk(direct, 'damaged');
+    const { machine } = await boot(direct, disk);
+    await machine.quit();
+    const { offsetBytes, lengthBytes } = await disk.partition('DATA');
+    // One bit of the superblock, which lies 1024 bytes behind the start.
+    await disk.flipBit(offsetBytes + 1024 + 4);
+    const before = await disk.read(offsetBytes, lengthBytes);
+    const bundle = await suiteBundle('data', 'dev', ['without-data']);
+    const second = await direct.start({ bundle, disk, expected: onPurpose });
+    await tapOf(second, patience);
+    expect(second.console.seen(/data: not mounted: /).length).toBe(1);
+    await second.quit();
+    expect((await disk.read(offsetBytes, lengthBytes)).equals(before)).toBe(true);
+  }, 600_000);
+
   it('comes up whole after a power cut at any of its writes, here a sample', async ({ direct }) => {
     const disk = await freshDisk(direct, 'recorded');
     const first = await boot(direct, disk);

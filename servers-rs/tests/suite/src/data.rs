@@ -37,6 +37,8 @@ pub const TESTS: &[Test] = &[
     Test { promise: "what earlier boots wrote is there", run: boots },
 ];
 
+pub const WITHOUT: &[Test] = &[Test { promise: "without DATA its clients hear so, and the verity root is served", run: without }];
+
 pub fn is_granted() -> bool {
     grant::call(api_data::NAME).is_some()
 }
@@ -164,6 +166,13 @@ fn kept() -> Found {
     equal(file.client.stat(0).map(|s| s.links), Ok(0))?;
     equal(file.client.release(), Ok(()))?;
     equal(file.client.stat(0).err(), Some(Error::NotFound))
+}
+
+fn without() -> Found {
+    let mut home = Node::home()?;
+    equal(home.client.stat(0).err(), Some(Error::NotMounted))?;
+    equal(home.create("new", Kind::File)?, Err(Error::NotMounted))?;
+    crate::healing::files()
 }
 
 /// Writes all the time, while another thread ends the server as soon as it is back.

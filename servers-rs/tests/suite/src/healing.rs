@@ -94,7 +94,7 @@ pub fn comes_back(name: &str) -> Found {
     Ok(())
 }
 
-fn files() -> Found {
+pub fn files() -> Found {
     let mut it = Reader::new()?;
     let all = must("reading", it.read(PATH))?;
     equal(all.get(..4), Some(&b"\x7fELF"[..]))?;

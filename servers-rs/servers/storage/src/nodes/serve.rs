@@ -90,9 +90,11 @@ impl<B: BlockWrite, M: Buffer, S: Store> Serve for Nodes<B, M, S> {
         self.keeping(keep, (to, new_name), |nodes| nodes.change(|fs| fs.rename(from, name, to, new_name, replace)))
     }
     fn release(&mut self, _: Badge) -> Result<(), Error> {
+        self.fs()?;
         self.let_go(self.node.inode)
     }
     fn release_all(&mut self, _: Badge) -> Result<(), Error> {
+        self.fs()?;
         let mine: Vec<u32> = self.kept.iter().filter(|k| k.0 == self.node.client).map(|k| k.1).collect();
         mine.into_iter().try_for_each(|inode| self.let_go(inode))
     }

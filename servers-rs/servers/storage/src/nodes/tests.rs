@@ -6,30 +6,51 @@ use crate::cache::tests::Counted;
 use api_data::{BUFFER_BYTES, Kind, Replace, entry, label};
 use blocks::{BlockRead, ReadError};
 use ipc::{Lost, Message, Place, Transport};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 const ALICE: u32 = 3;
 const BOB: u32 = 4;
 
 #[derive(Clone)]
-struct Disk(Rc<RefCell<Vec<u8>>>);
+pub struct Disk(Rc<RefCell<Vec<u8>>>, Rc<Requests>);
+/// Requests so far, and which of them fail.
+#[derive(Default)]
+struct Requests {
+    count: Cell<u64>,
+    fails: RefCell<core::ops::Range<u64>>,
+}
+impl Disk {
+    fn new(blocks: usize) -> Disk {
+        Disk(Rc::new(RefCell::new(vec![0; blocks * 4096])), Rc::default())
+    }
+    fn request(&self) -> Result<(), ReadError> {
+        let number = self.1.count.replace(self.1.count.get() + 1);
+        if self.1.fails.borrow().contains(&number) { Err(ReadError::Device { code: 5 }) } else { Ok(()) }
+    }
+    fn fail(&self, requests: core::ops::Range<u64>) {
+        self.1.count.set(0);
+        self.1.fails.replace(requests);
+    }
+}
 impl BlockRead for Disk {
     fn block_count(&self) -> u64 {
         (self.0.borrow().len() / 4096) as u64
     }
     fn read_blocks(&mut self, first: u64, out: &mut [u8]) -> Result<(), ReadError> {
+        self.request()?;
         blocks::Memory(&self.0.borrow()).read_blocks(first, out)
     }
 }
 impl BlockWrite for Disk {
     fn write_blocks(&mut self, first: u64, bytes: &[u8]) -> Result<(), ReadError> {
+        self.request()?;
         let at = first as usize * 4096;
         self.0.borrow_mut()[at..at + bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
     fn flush(&mut self) -> Result<(), ReadError> {
-        Ok(())
+        self.request()
     }
 }
 
@@ -65,7 +86,7 @@ impl Transport for End {
 type It = api_data::Client<End>;
 
 fn start() -> (It, It) {
-    let mut disk = Disk(Rc::new(RefCell::new(vec![0; 2048 * 4096])));
+    let mut disk = Disk::new(2048);
     ext4::make(&mut disk, [7; 16], "DATA", ext4::Time::default()).unwrap();
     let buffers = [ALICE, BOB].map(|_| Fake(Rc::new(RefCell::new(vec![0; BUFFER_BYTES as usize]))));
     let server = Rc::new(RefCell::new(serve(&disk, &buffers)));
@@ -317,3 +338,5 @@ fn no_message_stops_the_server() {
     }
     assert!(it.stat(0).is_ok());
 }
+
+mod faults;
