@@ -110,3 +110,82 @@ pub fn home<B: BlockWrite>(fs: &mut Ext4<B>, name: &str) -> ext4::Result<u32> {
         found => found,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use std::cell::RefCell;
+    use std::process::Command;
+    use std::rc::Rc;
+
+    const SECTORS: usize = 24 * 2048;
+
+    /// A disk that tells `told` as its size and has `real` sectors.
+    #[derive(Clone)]
+    struct Fake {
+        bytes: Rc<RefCell<Vec<u8>>>,
+        told: u64,
+        real: usize,
+    }
+    impl SectorRead for Fake {
+        fn sector_bytes(&self) -> u32 {
+            512
+        }
+        fn sector_count(&self) -> u64 {
+            self.told
+        }
+        fn read_sectors(&mut self, lba: u64, out: &mut [u8]) -> Result<(), ReadError> {
+            let bytes = self.bytes.borrow();
+            blocks::Memory(&bytes[..self.real * 512]).read_sectors(lba, out)
+        }
+    }
+    impl Medium for Fake {
+        fn write(&mut self, lba: u64, bytes: &[u8]) -> Result<(), ReadError> {
+            let at = lba as usize * 512;
+            if at + bytes.len() > self.real * 512 {
+                return Err(ReadError::Device { code: 5 });
+            }
+            self.bytes.borrow_mut()[at..at + bytes.len()].copy_from_slice(bytes);
+            Ok(())
+        }
+        fn flush(&mut self) -> Result<(), ReadError> {
+            Ok(())
+        }
+    }
+    /// One partition DATA, made by sgdisk (package gdisk).
+    fn disk() -> Fake {
+        let path = std::env::temp_dir().join(format!("flatracoon-storage-data-{}", std::process::id()));
+        std::fs::File::create(&path).unwrap().set_len(SECTORS as u64 * 512).unwrap();
+        let made = Command::new("sgdisk")
+            .args(["-a8", "-n1:2048:0", "-c1:DATA"])
+            .arg(&path)
+            .env("PATH", std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin")
+            .output()
+            .expect("sgdisk (package gdisk)");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        Fake { bytes: Rc::new(RefCell::new(bytes)), told: SECTORS as u64, real: SECTORS }
+    }
+
+    #[test]
+    fn a_disk_that_lies_about_its_size_is_refused_or_an_error_where_it_ends() {
+        let disk = disk();
+        let (part, guid) = find(disk.clone()).unwrap();
+        assert!(mount(part, guid, 1, &[]).is_some());
+        // Smaller than its own partition table says.
+        let table_stays = disk.bytes.borrow().len() as u64 / 512 - 5000;
+        assert!(find(Fake { told: table_stays, ..disk.clone() }).is_none());
+        // It tells more than it has: what is read behind the end is an error, and nobody falls over it.
+        for real in [100, 2048, 2056, 9000, 20_000, SECTORS - 8] {
+            let lying = Fake { real, bytes: Rc::new(RefCell::new(disk.bytes.borrow().clone())), ..disk.clone() };
+            let Some((part, guid)) = find(lying) else { continue };
+            let Some(mut fs) = mount(part, guid, 1, &[]) else { continue };
+            let made = fs.create(ext4::ROOT, b"file", ext4::Kind::File, 0o600, (0, 0));
+            let written = made.and_then(|file| fs.write(file, 0, &[7; 1 << 20]));
+            let kept = written.and_then(|done| fs.sync().map(|()| done));
+            assert!(matches!(kept, Ok(_) | Err(ext4::Error::Device(_) | ext4::Error::NoSpace)), "{real}: {kept:?}");
+        }
+    }
+}

@@ -244,3 +244,26 @@ fn without_a_root_or_a_buffer_everything_says_so() {
     it.0.server.buffers.clear();
     assert_eq!(it.read(node, 0, place(0, 1)), Err(Error::NoBuffer));
 }
+
+/// Messages of every label with numbers at random: an answer each time, and the image is served on.
+#[test]
+fn no_message_stops_the_server() {
+    let (mut it, buffer) = client(|_| {});
+    let node = hello(&mut it);
+    let mut random = 88_172_645_463_325_252u64;
+    let mut next = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    for n in 0..20_000u32 {
+        let mut message = ipc::Message::new(n % (api_file::label::space + 2));
+        for _ in 0..next() % 36 {
+            let word = next();
+            message.put_word([word, word % 8, word % 300, node, node << 32 | word % 9000][(word >> 40) as usize % 5]);
+        }
+        let _ = api_file::dispatch(&mut it.0.server, Badge(1 + u64::from(n % 2)), &message);
+    }
+    assert_eq!(whole(&mut it, &buffer, node), contents());
+}
