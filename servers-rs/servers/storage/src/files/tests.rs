@@ -261,7 +261,7 @@ fn no_message_stops_the_server() {
         let mut message = ipc::Message::new(n % (api_file::label::space + 2));
         for _ in 0..next() % 36 {
             let word = next();
-            message.put_word([word, word % 8, word % 300, node, node << 32 | word % 9000][(word >> 40) as usize % 5]);
+            message.put_word([word, word % 8, word % 300, node, (node << 32) | (word % 9000)][(word >> 40) as usize % 5]);
         }
         let _ = api_file::dispatch(&mut it.0.server, Badge(1 + u64::from(n % 2)), &message);
     }
