@@ -2,12 +2,12 @@
 // Connections between a native program and Linux: bytes both ways on a good and a bad wire, many at once, a peer that vanishes.
 import { describe, expect } from 'vitest';
 import { hostAddress } from '../support/linux-host.ts';
-import { guestGlobal, it, type Network, withAddresses } from '../support/network.ts';
+import { guestPeer, it, type Network, withAddresses } from '../support/network.ts';
 import { long } from '../support/samples.ts';
 
 /** `just test-long` moves as much as the promise says. */
 const transfer = long ? 100_000_000 : 4_000_000;
-const host = guestGlobal;
+const host = guestPeer;
 
 interface Sunk {
   readonly said: string;

@@ -2,9 +2,9 @@
 // Frames that mean harm: whatever comes, nobody dies, memory stays bounded, and a connection that exists goes on.
 import { describe, expect } from 'vitest';
 import { advert, echo, frame, guestLink, icmpFrame, routerAdvert, solicit, tcpFrame } from '../support/frames.ts';
-import { guestGlobal, it, type Network, withAddresses } from '../support/network.ts';
+import { guestPeer, it, type Network, withAddresses } from '../support/network.ts';
 
-const host = guestGlobal;
+const host = guestPeer;
 /** The emulator takes no frame without a whole header. */
 const shortest = 14;
 const hex = (n: number) => n.toString(16);
@@ -70,7 +70,7 @@ describe('a connection goes on', () => {
       Array.from({ length: 50 }, (_, n) =>
         tcpFrame({ from: 1024 + n, to: 7 }, round * 1000 + n, 2, {
           from: `fd00:1::${hex(round + 16)}:${hex(n)}`,
-          to: guestGlobal,
+          to: guestPeer,
         }),
       ),
     );
@@ -78,11 +78,11 @@ describe('a connection goes on', () => {
 
   it('under segments and errors that belong to nobody', async ({ network }) => {
     await endures(network, (round) => [
-      tcpFrame({ from: 80, to: 7 }, round, 0x14, { to: guestGlobal }),
-      tcpFrame({ from: 80, to: 7 }, round, 0x10, { to: guestGlobal }),
-      tcpFrame({ from: 80, to: 9 }, round, 0x29, { to: guestGlobal }),
-      icmpFrame(2, Buffer.concat([Buffer.from([0, 0, 5, 0]), noise(round, 60)]), { to: guestGlobal }),
-      icmpFrame(1, noise(round, 64), { to: guestGlobal }),
+      tcpFrame({ from: 80, to: 7 }, round, 0x14, { to: guestPeer }),
+      tcpFrame({ from: 80, to: 7 }, round, 0x10, { to: guestPeer }),
+      tcpFrame({ from: 80, to: 9 }, round, 0x29, { to: guestPeer }),
+      icmpFrame(2, Buffer.concat([Buffer.from([0, 0, 5, 0]), noise(round, 60)]), { to: guestPeer }),
+      icmpFrame(1, noise(round, 64), { to: guestPeer }),
     ]);
   });
 });

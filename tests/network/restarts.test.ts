@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // What a death on the way of a connection is to the two at its ends.
 import { describe, expect } from 'vitest';
-import { giveAddresses, guestGlobal as host, it, withAddresses } from '../support/network.ts';
+import { giveAddresses, guestPeer as host, it, withAddresses } from '../support/network.ts';
 
 describe('a connection', () => {
   it('outlives ten deaths of the driver under it, and loses no byte', async ({ network }) => {

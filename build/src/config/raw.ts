@@ -28,6 +28,15 @@ const component = z.strictObject({
   dma: z.string(),
   serves: z.array(z.string()),
   calls: z.array(z.strictObject({ interface: z.string(), ...reasoned })),
+  inbound: z.array(
+    z.strictObject({
+      protocol: z.enum(['tcp', 'udp']),
+      first: z.int(),
+      last: z.int().optional(),
+      from: z.enum(['components', 'link', 'anywhere']),
+      ...reasoned,
+    }),
+  ),
   restart: z.strictObject({
     delay: z.string(),
     max_delay: z.string(),

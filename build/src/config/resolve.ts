@@ -41,7 +41,7 @@ export function resolveConfig(raw: RawConfig): Resolved {
 }
 
 function component(name: string, raw: RawComponent): Component {
-  const { memory, stack, heap, dma, cpu, restart, health, ...rest } = raw;
+  const { memory, stack, heap, dma, cpu, restart, health, inbound, ...rest } = raw;
   return {
     name,
     ...rest,
@@ -51,6 +51,7 @@ function component(name: string, raw: RawComponent): Component {
     budget_us: cpu === undefined ? 0 : us(cpu.budget),
     period_us: cpu === undefined ? 0 : us(cpu.period),
     dma_bytes: bytes(dma),
+    inbound: inbound.map((rule) => ({ ...rule, last: rule.last ?? rule.first })),
     restart: {
       delay_ms: ms(restart.delay),
       max_delay_ms: ms(restart.max_delay),

@@ -47,6 +47,7 @@ export interface Component {
   readonly dma_bytes: number;
   readonly serves: readonly string[];
   readonly calls: readonly { readonly interface: string; readonly because: string }[];
+  readonly inbound: readonly Inbound[];
   readonly restart: {
     readonly delay_ms: number;
     readonly max_delay_ms: number;
@@ -58,6 +59,15 @@ export interface Component {
   /** 0: nobody looks. */
   readonly heartbeat_ms: number;
   readonly log_level: LogLevel;
+}
+
+/** What others may begin at a component's own address. */
+export interface Inbound {
+  readonly protocol: 'tcp' | 'udp';
+  readonly first: number;
+  readonly last: number;
+  readonly from: 'components' | 'link' | 'anywhere';
+  readonly because: string;
 }
 
 export interface Update {

@@ -23,6 +23,7 @@ const plain: BundleComponent = {
   dma: 0,
   serves: ['file'],
   calls: ['log'],
+  inbound: [],
 };
 const report = (...components: Partial<BundleComponent>[]): BundleReport => ({
   version: '1',
@@ -42,6 +43,7 @@ test.each<[string, Partial<BundleComponent>]>([
   ['ports 03f8-03ff', { io_ports: [[0x3f8, 0x3ff]] }],
   ['interrupt 4', { interrupts: [4] }],
   ['calls net', { calls: ['log', 'net'] }],
+  ['inbound tcp 22-22 from link', { inbound: ['tcp 22-22 from link'] }],
   ['serves slot', { serves: ['file', 'slot'] }],
   ['memory', { memory: 2 << 20 }],
   ['DMA memory', { dma: 4096 }],

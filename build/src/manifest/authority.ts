@@ -26,6 +26,8 @@ export interface BundleComponent {
   readonly dma: number;
   readonly serves: readonly string[];
   readonly calls: readonly string[];
+  /** As `tcp 22-22 from link`. */
+  readonly inbound: readonly string[];
 }
 
 export interface BundleReport {
@@ -93,6 +95,7 @@ function grants(one: BundleComponent | undefined): string[] {
     ...one.interrupts.map((gsi) => `interrupt ${gsi}`),
     ...one.calls.map((name) => `calls ${name}`),
     ...one.serves.map((name) => `serves ${name}`),
+    ...one.inbound.map((rule) => `inbound ${rule}`),
   ];
 }
 

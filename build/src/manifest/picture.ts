@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // The server manifest as a table and as a picture's description. Pure; graphviz draws it.
-import type { Component, Config } from '../config/types.ts';
+import type { Component, Config, Inbound } from '../config/types.ts';
 import { formatSize } from '../units.ts';
 import { edges } from './graph.ts';
 import { budget } from './rules.ts';
@@ -11,6 +11,7 @@ export function holdings(one: Component): string[] {
     ...one.devices.map(({ pci }) => `PCI ${hex(pci.vendor)}:${[pci.device, ...pci.alternatives].map(hex).join('|')}`),
     ...one.io_ports.map(({ first, last }) => `ports ${hex(first)}-${hex(last)}`),
     ...one.interrupts.map(({ gsi }) => `interrupt ${gsi}`),
+    ...one.inbound.map((rule) => `inbound ${inboundText(rule)}`),
     ...(one.dma_bytes > 0 ? [`DMA ${formatSize(one.dma_bytes)}`] : []),
   ];
 }
@@ -43,6 +44,7 @@ export function grantRows({ components }: Config): string[][] {
     ...one.io_ports.map(({ first, last, because }) => [one.name, `ports ${hex(first)}-${hex(last)}`, because]),
     ...one.interrupts.map(({ gsi, because }) => [one.name, `interrupt ${gsi}`, because]),
     ...one.calls.map((call) => [one.name, `calls ${call.interface}`, call.because]),
+    ...one.inbound.map((rule) => [one.name, `inbound ${inboundText(rule)}`, rule.because]),
   ]);
 }
 
@@ -108,5 +110,7 @@ export function sumLine({ components, kernel }: Config): string {
 
 const calls = (one: Component, name: string) => one.calls.some((call) => call.interface === name);
 const escaped = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+const inboundText = ({ protocol, first, last, from }: Inbound) =>
+  `${protocol} ${first === last ? first : `${first}-${last}`} from ${from}`;
 const quoted = (text: string) => `"${text.replaceAll('"', '\\"')}"`;
 const hex = (value: number) => value.toString(16).padStart(4, '0');

@@ -23,6 +23,7 @@ export function checkGraph(config: Resolved, refuse: Refuse, linked: Links): Use
     ...twoOwners(components, refuse),
     ...interfaces(components, refuse),
     ...cycle(components, refuse),
+    ...inbound(components, refuse),
     ...budgets(config, refuse),
     ...heartbeats(components, refuse),
     ...grantsAndLinks(components, refuse, linked),
@@ -185,6 +186,28 @@ function cycle(components: readonly Component[], refuse: Refuse): UserError[] {
 export function budget(components: readonly Component[], kernel: Resolved['kernel']) {
   const needed_bytes = components.reduce((sum, one) => sum + one.memory_bytes + one.dma_bytes, kernel.reserve_bytes);
   return { needed_bytes, free_bytes: kernel.smallest_machine_bytes - besideBytes };
+}
+
+/** Ports are opened to others only for who has an address, each once, and from the lower end to the upper one. */
+function inbound(components: readonly Component[], refuse: Refuse): UserError[] {
+  return components.flatMap((one) =>
+    one.inbound.flatMap((rule, n) => {
+      const path = ['components', one.name, 'inbound', String(n)];
+      const name = `components.${one.name}.inbound: ${rule.protocol} ${rule.first}-${rule.last}`;
+      if (!one.calls.some((call) => call.interface === 'socket')) {
+        const hint = 'add { interface = "socket", because = "..." } to its calls, or remove the rule';
+        return [refuse('manifest/inbound-without-socket', file, path, `${name}, but it calls no \`socket\``, hint)];
+      }
+      if (rule.last < rule.first)
+        return [refuse('manifest/no-ports', file, path, `${name} holds no port`, 'write the lower port as `first`')];
+      const before = one.inbound
+        .slice(0, n)
+        .find((other) => other.protocol === rule.protocol && other.first <= rule.last && rule.first <= other.last);
+      if (before === undefined) return [];
+      const message = `${name} has ports of ${before.first}-${before.last}, which stand there already`;
+      return [refuse('manifest/port-twice', file, path, message, 'say once who may begin on a port')];
+    }),
+  );
 }
 
 function budgets({ components, kernel }: Resolved, refuse: Refuse): UserError[] {

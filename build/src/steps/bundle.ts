@@ -89,6 +89,7 @@ function component(one: Component, elf: (program: string) => string): Json {
     dma: one.dma_bytes,
     serves: one.serves,
     calls: one.calls,
+    inbound: one.inbound.map((rule) => ({ ...rule })),
     restart: {
       delay_ms: restart.delay_ms,
       max_delay_ms: restart.max_delay_ms,

@@ -109,7 +109,7 @@ mod open {
             /// Datagrams to an address of this client (the unspecified one: to all) and a port, 0 for any: in the pipes each has
             /// [`crate::pipe::DATAGRAM_BYTES`] before it.
             4 bind once (area: Area, local: Peer) -> Cap;
-            /// This client's own address number `n`, the link's first.
+            /// This client's own address number `n`, those to be preferred first, the link's last.
             5 address idempotent (n: u32) -> Peer;
             /// The resolver number `n` that a router told of.
             6 resolver idempotent (n: u32) -> Peer;

@@ -95,7 +95,7 @@ mod tests {
     fn a_line_carries_the_name_of_its_badge_and_no_control_characters() {
         let fake = Fake::default();
         let sent = fake.sent.clone();
-        let clients = [Client { badge: layout::badge(0, 3), name: "storage".into(), buffer: None }];
+        let clients = [Client { badge: layout::badge(0, 3), name: "storage".into(), buffer: None, inbound: vec![] }];
         let mut log = Log::new(Uart::new(fake), &clients, Level::Info as u8);
         log.write(Badge(3), Level::Info, Text::clipped("mounted\nflatracoon: ready")).unwrap();
         log.write(Badge(9), Level::Error, Text::clipped("who")).unwrap();

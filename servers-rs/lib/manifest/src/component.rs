@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Changes with any field below; a reader refuses another.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// More components than this are refused: client numbers and tables stay small.
 pub const MAX_COMPONENTS: usize = 64;
 
@@ -72,6 +72,8 @@ pub struct Component {
     pub dma_bytes: u64,
     pub serves: Vec<String>,
     pub calls: Vec<Call>,
+    /// What others may begin at its address; all else is dropped.
+    pub inbound: Vec<Inbound>,
     pub restart: Restart,
     pub ready_within_ms: u32,
     /// It hangs when it ran for so long without coming back to its loop; 0: nobody looks.
@@ -101,6 +103,37 @@ pub struct Call {
     pub interface: String,
     /// Shared between this client and the server, 0 for none.
     pub buffer_bytes: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+/// From where.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Origin {
+    /// Components of this machine.
+    Components,
+    /// Those, and neighbours on the link.
+    Link,
+    Anywhere,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Inbound {
+    pub protocol: Protocol,
+    /// Ports, inclusive.
+    pub first: u16,
+    pub last: u16,
+    pub from: Origin,
+}
+
+impl Inbound {
+    pub fn admits(&self, protocol: Protocol, port: u16, from: Origin) -> bool {
+        self.protocol == protocol && (self.first..=self.last).contains(&port) && from <= self.from
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! The startup block: everything a component is told when it starts. Knowledge beside its capabilities, not instead.
 
+use crate::component::Inbound;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -151,6 +152,8 @@ pub struct Client {
     pub badge: u64,
     pub name: String,
     pub buffer: Option<Buffer>,
+    /// For the network server: what others may begin at this client's address.
+    pub inbound: Vec<Inbound>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -211,7 +214,7 @@ mod tests {
 
     fn example() -> Startup {
         let buffer = Some(Buffer { memory: 20, length_bytes: 131072 });
-        let client = Client { badge: crate::layout::badge(1, 3), name: "update".into(), buffer };
+        let client = Client { badge: crate::layout::badge(1, 3), name: "update".into(), buffer, inbound: vec![] };
         Startup {
             name: "storage".into(),
             arguments: vec!["--slot".into()],

@@ -2,12 +2,18 @@
 //! Addresses that a host gives itself (RFC 4862), routers and resolvers that it was told of (RFC 4861, 4191, 8106).
 //!
 //! Pure: news and time come in, actions and addresses go out. An address is nobody's until nobody objected to it for a second.
-//! All tables are of fixed size; what does not fit is not learnt, so a flood of advertisements fills them and no more.
+//! Each client has an address of its own out of each prefix, and the host has one. All tables are of fixed size; what does not fit is not learnt, so a flood of advertisements fills them and no more.
 
 use crate::advert::{News, Prefix, RouterAdvert};
+use alloc::vec::Vec;
 use smoltcp::wire::Ipv6Address;
 
-pub const MAX_ADDRESSES: usize = 6;
+/// Of each prefix the host has an address, and so has each of its clients.
+pub const MAX_PREFIXES: usize = 3;
+pub const MAX_OWNERS: usize = 12;
+pub const MAX_ADDRESSES: usize = 1 + MAX_PREFIXES * (1 + MAX_OWNERS);
+/// The owner of addresses that are no client's: the link's, and one of each prefix.
+pub const HOST: u32 = 0;
 pub const MAX_ROUTERS: usize = 4;
 pub const MAX_RESOLVERS: usize = 4;
 /// RFC 4862, 5.1: one probe, and RFC 4861, 10: RetransTimer.
@@ -53,6 +59,7 @@ struct Draft {
     on_link: bool,
     preferred_until_ms: u64,
     valid_until_ms: u64,
+    owner: u32,
     tries: u8,
 }
 
@@ -72,13 +79,16 @@ struct Router {
 
 /// Makes interface identifiers.
 pub trait Identifiers {
-    /// The `tries`-th one for a prefix (RFC 7217: the same prefix gives the same one as long as its secret lives).
-    fn identifier(&self, prefix: Ipv6Address, tries: u8) -> [u8; 8];
+    /// Clients that have addresses of their own.
+    fn owners(&self) -> &[u32];
+    /// The `tries`-th one of an owner for a prefix (RFC 7217: the same prefix gives it the same one).
+    fn identifier(&self, prefix: Ipv6Address, owner: u32, tries: u8) -> [u8; 8];
 }
 
 pub struct Autoconf<I> {
-    identifiers: I,
-    addresses: [Option<Address>; MAX_ADDRESSES],
+    pub identifiers: I,
+    /// As many places as there will ever be.
+    addresses: Vec<Option<Address>>,
     routers: [Option<Router>; MAX_ROUTERS],
     resolvers: [Option<(Ipv6Address, u64)>; MAX_RESOLVERS],
     solicitations: u8,
@@ -94,9 +104,10 @@ const LINK_LOCAL: Ipv6Address = Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 impl<I: Identifiers> Autoconf<I> {
     /// Begins with an address of the link, not yet probed.
     pub fn new(identifiers: I, mtu_bytes: u16) -> Self {
+        let places = 1 + MAX_PREFIXES * (1 + identifiers.owners().len().min(MAX_OWNERS));
         let mut it = Autoconf {
             identifiers,
-            addresses: [None; MAX_ADDRESSES],
+            addresses: alloc::vec![None; places],
             routers: [None; MAX_ROUTERS],
             resolvers: [None; MAX_RESOLVERS],
             solicitations: SOLICITATIONS,
@@ -105,13 +116,14 @@ impl<I: Identifiers> Autoconf<I> {
             changed: false,
             conflicts: 0,
         };
-        it.form(Draft { prefix: LINK_LOCAL, on_link: true, preferred_until_ms: FOREVER, valid_until_ms: FOREVER, tries: 0 });
+        let (preferred_until_ms, valid_until_ms) = (FOREVER, FOREVER);
+        it.form(Draft { prefix: LINK_LOCAL, on_link: true, preferred_until_ms, valid_until_ms, owner: HOST, tries: 0 });
         it
     }
 
     /// There is no link: no address is ever to be had.
     pub fn give_up(&mut self) {
-        self.addresses = [None; MAX_ADDRESSES];
+        self.addresses.fill(None);
         self.solicitations = 0;
     }
 
@@ -125,6 +137,31 @@ impl<I: Identifiers> Autoconf<I> {
     /// Addresses that are ours, the link's first.
     pub fn addresses(&self) -> impl Iterator<Item = Ipv6Address> + '_ {
         self.ours().map(|a| a.address)
+    }
+    /// With whose they are.
+    pub fn owned(&self) -> impl Iterator<Item = (Ipv6Address, u32)> + '_ {
+        self.ours().map(|a| (a.address, a.draft.owner))
+    }
+    pub fn owner_of(&self, address: Ipv6Address) -> Option<u32> {
+        self.ours().find(|a| a.address == address).map(|a| a.draft.owner)
+    }
+    /// Addresses of a client, those to be preferred first; then the link's, which is everyone's.
+    pub fn addresses_of(&self, owner: u32, now_ms: u64) -> impl Iterator<Item = Ipv6Address> + '_ {
+        let own = move || self.ours().filter(move |a| a.draft.owner == owner && owner != HOST);
+        let is_fresh = move |a: &&Address| a.draft.preferred_until_ms > now_ms;
+        let of_link = self.ours().filter(|a| a.address.is_unicast_link_local());
+        own().filter(is_fresh).chain(own().filter(move |a| !is_fresh(a))).chain(of_link).map(|a| a.address)
+    }
+    /// The address from which an owner speaks to a peer: the link's to the link, else one of its own with the peer's prefix if
+    /// it has one (RFC 6724, 5, rules 2 and 8).
+    pub fn source(&self, owner: u32, peer: Ipv6Address, now_ms: u64) -> Option<Ipv6Address> {
+        let is_near = peer.is_unicast_link_local();
+        let usable = || self.addresses_of(owner, now_ms).filter(move |a| a.is_unicast_link_local() == is_near);
+        usable().find(|&a| masked(a) == masked(peer)).or_else(|| usable().next())
+    }
+    /// Whether an address is of this link.
+    pub fn is_near(&self, address: Ipv6Address) -> bool {
+        address.is_unicast_link_local() || self.ours().any(|a| a.draft.on_link && masked(a.address) == masked(address))
     }
     /// As [`Self::addresses`], with how many bits of them neighbours on this link share; those to be preferred first.
     pub fn prefixes(&self, now_ms: u64) -> impl Iterator<Item = (Ipv6Address, u8)> + '_ {
@@ -171,7 +208,7 @@ impl<I: Identifiers> Autoconf<I> {
 
     fn form(&mut self, it: Draft) {
         let mut octets = it.prefix.octets();
-        octets.split_at_mut(8).1.copy_from_slice(&self.identifiers.identifier(it.prefix, it.tries));
+        octets.split_at_mut(8).1.copy_from_slice(&self.identifiers.identifier(it.prefix, it.owner, it.tries));
         let address = Ipv6Address::from(octets);
         if let Some(place) = self.addresses.iter_mut().find(|p| p.is_none()) {
             *place = Some(Address { address, state: State::New, draft: it });
@@ -220,21 +257,27 @@ impl<I: Identifiers> Autoconf<I> {
         }
         let prefix = masked(said.prefix);
         let (valid, preferred) = (after(now_ms, said.valid_s), after(now_ms, said.preferred_s));
-        let known = self.addresses.iter_mut().flatten().map(|a| &mut a.draft).find(|a| a.prefix == prefix);
-        match known {
-            Some(address) => {
-                address.preferred_until_ms = preferred;
-                let two_hours = after(now_ms, TWO_HOURS_S);
-                if said.valid_s > TWO_HOURS_S || valid > address.valid_until_ms {
-                    address.valid_until_ms = valid;
-                } else if address.valid_until_ms > two_hours {
-                    address.valid_until_ms = two_hours;
-                }
+        let two_hours = after(now_ms, TWO_HOURS_S);
+        let mut is_known = false;
+        for address in self.addresses.iter_mut().flatten().map(|a| &mut a.draft).filter(|a| a.prefix == prefix) {
+            is_known = true;
+            address.preferred_until_ms = preferred;
+            if said.valid_s > TWO_HOURS_S || valid > address.valid_until_ms {
+                address.valid_until_ms = valid;
+            } else if address.valid_until_ms > two_hours {
+                address.valid_until_ms = two_hours;
             }
-            None if said.valid_s > 0 => {
-                self.form(Draft { prefix, on_link: said.on_link, preferred_until_ms: preferred, valid_until_ms: valid, tries: 0 })
-            }
-            None => {}
+        }
+        let prefixes = self.addresses.iter().flatten().filter(|a| a.draft.owner == HOST).count();
+        if is_known || said.valid_s == 0 || prefixes > MAX_PREFIXES {
+            return;
+        }
+        let mut owners = [HOST; 1 + MAX_OWNERS];
+        let own = self.identifiers.owners();
+        owners.iter_mut().skip(1).zip(own).for_each(|(to, from)| *to = *from);
+        for &owner in owners.iter().take(1 + own.len()) {
+            let (on_link, tries) = (said.on_link, 0);
+            self.form(Draft { prefix, on_link, preferred_until_ms: preferred, valid_until_ms: valid, owner, tries });
         }
     }
 

@@ -2,10 +2,14 @@
 use super::*;
 use crate::advert::MAX_OPTIONS;
 
-struct Counted;
+#[derive(Default)]
+struct Counted(Vec<u32>);
 impl Identifiers for Counted {
-    fn identifier(&self, _: Ipv6Address, tries: u8) -> [u8; 8] {
-        [0, 0, 0, 0, 0, 0, 0, 0x10 + tries]
+    fn owners(&self) -> &[u32] {
+        &self.0
+    }
+    fn identifier(&self, _: Ipv6Address, owner: u32, tries: u8) -> [u8; 8] {
+        [0, 0, 0, 0, 0, 0, owner as u8, 0x10 + tries]
     }
 }
 const LINK: Ipv6Address = Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x10);
@@ -25,7 +29,7 @@ fn advert(lifetime_s: u16, prefix: Option<Prefix>) -> RouterAdvert {
     RouterAdvert { router: ROUTER, lifetime_s, preference: 0, mtu_bytes: None, prefixes, resolvers: [None; MAX_OPTIONS] }
 }
 fn fresh() -> Autoconf<Counted> {
-    Autoconf::new(Counted, 1500)
+    Autoconf::new(Counted::default(), 1500)
 }
 fn all(it: &mut Autoconf<Counted>, now_ms: u64) -> Vec<Action> {
     core::iter::from_fn(|| it.poll(now_ms)).collect()
@@ -182,7 +186,35 @@ fn a_flood_of_advertisements_fills_the_tables_and_no_more() {
     }
     all(&mut it, 1000);
     all(&mut it, 3000);
-    assert_eq!(addresses(&it).len(), MAX_ADDRESSES);
+    assert_eq!(addresses(&it).len(), 1 + MAX_PREFIXES);
     assert_eq!(addresses(&it)[0], LINK);
     assert_eq!((it.routers.len(), it.resolvers().count()), (MAX_ROUTERS, MAX_RESOLVERS));
+}
+
+#[test]
+fn each_client_has_an_address_of_its_own_out_of_each_prefix_and_shares_the_links() {
+    let mut it = Autoconf::new(Counted(vec![5, 9]), 1500);
+    all(&mut it, 0);
+    all(&mut it, 1000);
+    let second = Prefix { prefix: Ipv6Address::new(0xfd00, 7, 0, 0, 0, 0, 0, 0), preferred_s: 0, ..PREFIX };
+    for prefix in [second, PREFIX] {
+        it.heard(News::Router(advert(1800, Some(prefix))), 1000);
+    }
+    let probes = all(&mut it, 1000);
+    assert_eq!(
+        probes.iter().filter(|a| matches!(a, Action::Probe(_))).count(),
+        6,
+        "the host's and two clients', of two prefixes"
+    );
+    all(&mut it, 2000);
+    let own = |prefix: Prefix, owner: u128| Ipv6Address::from_bits(prefix.prefix.to_bits() | owner << 8 | 0x10);
+    let of = |owner| it.addresses_of(owner, 2000).collect::<Vec<_>>();
+    assert_eq!(of(5), [own(PREFIX, 5), own(second, 5), LINK], "those to be preferred first");
+    assert_eq!(of(7), [LINK]);
+    assert_eq!(it.owner_of(own(PREFIX, 9)), Some(9));
+    assert_eq!(it.owner_of(own(PREFIX, 7)), None);
+    assert_eq!(it.source(9, ROUTER, 2000), Some(LINK));
+    assert_eq!(it.source(9, Ipv6Address::new(0x2002, 0, 0, 0, 0, 0, 0, 1), 2000), Some(own(PREFIX, 9)));
+    assert_eq!(it.source(9, own(second, 5), 2000), Some(own(second, 9)), "the one with the peer's prefix");
+    assert_eq!(it.source(7, own(second, 5), 2000), None);
 }

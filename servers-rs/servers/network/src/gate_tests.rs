@@ -5,6 +5,7 @@ use crate::sockets::{Connection, Pipes, connection};
 use crate::stack::tests::{Host, MAC, up};
 use api_socket::pipe::{DATAGRAM_BYTES, End, Memory};
 use api_socket::{Area, Cause, State};
+use manifest::component::Inbound;
 use smoltcp::socket::udp;
 use std::cell::RefCell;
 use std::sync::atomic::AtomicU32;
@@ -32,6 +33,11 @@ impl Memory for Fake {
     }
 }
 
+fn rules() -> Vec<Inbound> {
+    let rule = |protocol| Inbound { protocol, first: 7, last: 7, from: Origin::Link };
+    vec![rule(Protocol::Tcp), rule(Protocol::Udp)]
+}
+
 /// A host with a client that echoes what comes on port 7.
 struct Served {
     host: Host,
@@ -57,7 +63,7 @@ impl Served {
         let (mut host, mut sockets) = (up(MAC), Sockets::new(4 << 20));
         let listener = Listener::new(IpListenEndpoint::from(7), area(0), 4, &mut host.sockets).unwrap();
         let listener = sockets.add(CLIENT, Kind::Listener(listener), pipes(0), 8192).unwrap();
-        let clients = vec![Client { number: CLIENT, buffer: Some(memory), bell: None }];
+        let clients = vec![Client { number: CLIENT, buffer: Some(memory), bell: None, inbound: rules() }];
         Served { host, sockets, clients, listener, echoes: vec![], free: (1..16).collect() }
     }
     fn memory(&self) -> &Fake {
@@ -69,7 +75,7 @@ impl Served {
         self.host.take_in(now_ms, &mut ports);
         let set = &mut self.host.sockets;
         self.sockets.look_at_listeners(set, now_ms);
-        self.sockets.pump(CLIENT, self.clients[0].buffer.as_ref().unwrap(), set, now_ms);
+        self.sockets.pump(CLIENT, self.clients[0].buffer.as_ref().unwrap(), set, now_ms, |_| None);
         self.host.give_out(now_ms);
         self.sockets.sweep(&mut self.host.sockets);
         self.echo();
@@ -260,7 +266,7 @@ fn a_datagram_is_its_ports_and_a_damaged_one_is_nobodys() {
     let empty = || udp::PacketBuffer::new(vec![], vec![]);
     let handle = server.host.sockets.add(udp::Socket::new(empty(), empty()));
     let local = IpListenEndpoint::from(7);
-    server.sockets.add(CLIENT, Kind::Udp { handle, local }, pipes(1), 8192).unwrap();
+    server.sockets.add(CLIENT, Kind::Udp { handle, local, asked: Default::default() }, pipes(1), 8192).unwrap();
     let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 4], vec![0; 4096]);
     let mut socket = udp::Socket::new(buffer(), buffer());
     socket.bind(9).unwrap();
@@ -287,6 +293,79 @@ fn a_datagram_is_its_ports_and_a_damaged_one_is_nobodys() {
             assert_eq!(bytes[DATAGRAM_BYTES..count], [n as u8; 100]);
         } else {
             assert_eq!(count, 0, "port {port}, damage {damage}");
+        }
+    }
+}
+
+/// Whether a request or a datagram is answered that comes from there.
+fn is_let_in(from: Origin, owner: Option<u32>, is_datagram: bool, port: u16) -> bool {
+    let mut server = Served::new();
+    let address = |n| smoltcp::wire::IpAddress::v6(0xfd00, 0, 0, 0, 0, 0, 0, n);
+    let empty = || udp::PacketBuffer::new(vec![], vec![]);
+    let handle = server.host.sockets.add(udp::Socket::new(empty(), empty()));
+    for port in [7, 8] {
+        let local = IpListenEndpoint::from(port);
+        let kind = Kind::Udp { handle, local, asked: Default::default() };
+        server.sockets.add(CLIENT, kind, pipes(1), 8192).unwrap();
+    }
+    let kind = if is_datagram { Seen::Datagram { at: 0 } } else { Seen::Request };
+    let segment = Segment { from: IpEndpoint::new(address(1), 99), to: IpEndpoint::new(address(2), port), kind };
+    let mut datagram = [0, 99, 0, port as u8, 0, 10, 0, 0, 1, 2];
+    UdpPacket::new_unchecked(&mut datagram[..]).fill_checksum(&address(1), &address(2));
+    let mut ports = Ports { sockets: &mut server.sockets, clients: &server.clients, now_ms: 0 };
+    let is_seen = ports.before(&segment, &Way { from, owner }, &datagram, &mut server.host.sockets);
+    is_seen || pipe::received(&area(1)).available(server.memory()) > 0
+}
+
+#[test]
+fn only_what_a_rule_admits_begins_at_a_client() {
+    for is_datagram in [false, true] {
+        let is_in = |from, owner, port| is_let_in(from, owner, is_datagram, port);
+        assert!(is_in(Origin::Link, Some(CLIENT), 7), "as the rule says");
+        assert!(is_in(Origin::Components, Some(CLIENT), 7), "components are nearer than the link");
+        assert!(is_in(Origin::Link, Some(HOST), 7), "the link's address is everyone's");
+        assert!(!is_in(Origin::Anywhere, Some(CLIENT), 7), "from too far");
+        assert!(!is_in(Origin::Link, Some(CLIENT), 8), "another port");
+        assert!(!is_in(Origin::Link, Some(CLIENT + 1), 7), "another client's address");
+        assert!(!is_in(Origin::Link, None, 7), "nobody's address");
+    }
+}
+
+#[test]
+fn who_was_asked_may_answer_without_a_rule_and_the_one_that_was_not_may_not() {
+    let mut server = Served::new();
+    server.clients[0].inbound.clear();
+    let address = |n| smoltcp::wire::IpAddress::v6(0xfd00, 0, 0, 0, 0, 0, 0, n);
+    let empty = || udp::PacketBuffer::new(vec![], vec![]);
+    let handle = server.host.sockets.add(udp::Socket::new(empty(), empty()));
+    let mut asked = [None; crate::sockets::ASKED];
+    for n in 1..=40 {
+        crate::sockets::ask(&mut asked, IpEndpoint::new(address(n), 53));
+        crate::sockets::ask(&mut asked, IpEndpoint::new(address(1), 53));
+    }
+    let local = IpListenEndpoint::from(7);
+    server.sockets.add(CLIENT, Kind::Udp { handle, local, asked }, pipes(1), 8192).unwrap();
+    for (n, port, wanted) in [(1, 53, 30), (40, 53, 30), (1, 54, 0), (99, 53, 0), (2, 53, 0)] {
+        let segment = Segment {
+            from: IpEndpoint::new(address(n), port),
+            to: IpEndpoint::new(address(200), 7),
+            kind: Seen::Datagram { at: 0 },
+        };
+        let mut datagram = [0, port as u8, 0, 7, 0, 18, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+        UdpPacket::new_unchecked(&mut datagram[..]).fill_checksum(&address(n), &address(200));
+        let mut ports = Ports { sockets: &mut server.sockets, clients: &server.clients, now_ms: 0 };
+        let way = Way { from: Origin::Anywhere, owner: Some(CLIENT) };
+        assert!(!ports.before(&segment, &way, &datagram, &mut server.host.sockets), "nobody says that nobody is there");
+        let mut bytes = [0; 100];
+        let mut read = pipe::received(&area(1));
+        let count = read.take(server.memory(), &mut bytes);
+        assert_eq!(count, wanted, "{n} {port}");
+        if count > 0 {
+            let Some(record) = server.sockets.records.iter_mut().flatten().find(|r| matches!(r.kind, Kind::Udp { .. })) else {
+                panic!()
+            };
+            record.pipes = pipes(1);
+            pipe::clear(server.memory(), &area(1)).unwrap();
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::advert::News;
 use crate::inspect::{Segment, Verdict, inspect};
+use crate::own::Own;
 use alloc::boxed::Box;
 use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
@@ -35,6 +36,9 @@ pub struct Link<F> {
     count: usize,
     /// Length of the frame in `incoming` that the stack is to see next.
     staged: Option<usize>,
+    /// Whether that one is from ourselves.
+    staged_is_own: bool,
+    pub own: Own,
     /// Frames that broke a rule of neighbour discovery or of their own length.
     pub refused: u64,
 }
@@ -50,6 +54,8 @@ impl<F: Frames> Link<F> {
             news: [None; MAX_NEWS],
             count: 0,
             staged: None,
+            staged_is_own: false,
+            own: Own::default(),
             refused: 0,
         }
     }
@@ -66,8 +72,15 @@ impl<F: Frames> Link<F> {
     /// none, or the news of this turn are full: whoever floods waits for the next one.
     pub fn stage(&mut self) -> Option<Staged> {
         while self.count < MAX_NEWS && self.frames.can_send() {
-            let length = self.frames.receive(&mut self.incoming)?;
-            let staged = match inspect(self.incoming.get(..length)?) {
+            let own = self.own.take(&mut self.incoming);
+            self.staged_is_own = own.is_some();
+            let length = own.or_else(|| self.frames.receive(&mut self.incoming))?;
+            let frame = self.incoming.get(..length)?;
+            if !self.staged_is_own && self.own.is_from_us(frame) {
+                self.refused += 1;
+                continue;
+            }
+            let staged = match inspect(frame) {
                 Verdict::Drop => {
                     self.refused += 1;
                     continue;
@@ -90,6 +103,9 @@ impl<F: Frames> Link<F> {
     /// The staged frame.
     pub fn frame(&self) -> &[u8] {
         self.staged.and_then(|length| self.incoming.get(..length)).unwrap_or(&[])
+    }
+    pub fn is_own(&self) -> bool {
+        self.staged_is_own
     }
     pub fn dismiss(&mut self) {
         self.staged = None;
@@ -115,11 +131,11 @@ impl<F: Frames> Device for Link<F> {
     fn receive(&mut self, _: Instant) -> Option<(Received<'_>, Sending<'_, F>)> {
         let length = self.staged.take()?;
         let frame = self.incoming.get(..length)?;
-        Some((Received(frame), Sending { frames: &mut self.frames, buffer: &mut self.outgoing }))
+        Some((Received(frame), Sending { frames: &mut self.frames, own: &mut self.own, buffer: &mut self.outgoing }))
     }
     fn transmit(&mut self, _: Instant) -> Option<Sending<'_, F>> {
         let can_send = self.frames.can_send();
-        can_send.then_some(Sending { frames: &mut self.frames, buffer: &mut self.outgoing })
+        can_send.then_some(Sending { frames: &mut self.frames, own: &mut self.own, buffer: &mut self.outgoing })
     }
     fn capabilities(&self) -> DeviceCapabilities {
         let mut it = DeviceCapabilities::default();
@@ -141,6 +157,7 @@ impl RxToken for Received<'_> {
 
 pub struct Sending<'a, F> {
     frames: &'a mut F,
+    own: &'a mut Own,
     buffer: &'a mut Buffer,
 }
 impl<F: Frames> TxToken for Sending<'_, F> {
@@ -149,7 +166,9 @@ impl<F: Frames> TxToken for Sending<'_, F> {
         match self.buffer.get_mut(..length) {
             Some(frame) => {
                 let result = work(frame);
-                self.frames.send(frame);
+                if !self.own.keep(frame) {
+                    self.frames.send(frame);
+                }
                 result
             }
             None => work(&mut alloc::vec![0; length]),

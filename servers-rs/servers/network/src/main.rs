@@ -17,6 +17,7 @@ mod inspect;
 mod link;
 mod listener;
 mod nic;
+mod own;
 mod serve;
 mod sockets;
 mod stack;
@@ -49,7 +50,11 @@ fn main() {
         Some(_) => {}
     }
     let (address, mtu_bytes) = info.map_or(([2, 0, 0, 0, 0, 0], 1500), |i| (i.address_bytes(), i.mtu_bytes));
-    let identity = Identity::new(address);
+    let names: Vec<(u32, &str)> = clients.iter().map(|c| (manifest::layout::unbadge(c.badge).1, c.name.as_str())).collect();
+    if names.len() > autoconf::MAX_OWNERS {
+        rt::warning!("{} clients: the last {} have no address", names.len(), names.len() - autoconf::MAX_OWNERS);
+    }
+    let identity = Identity::new(address, &names);
     let seed = identity.seed();
     let mut stack = Stack::new(nic, address, mtu_bytes, identity, seed);
     if info.is_none() {
@@ -65,7 +70,8 @@ fn buffers(clients: &[manifest::startup::Client]) -> Vec<Client<Window>> {
     let access = Rights::READ | Rights::WRITE;
     let of = |it: &manifest::startup::Client| {
         let map = |b: manifest::startup::Buffer| Shared::map(grant::typed(b.memory), b.length_bytes, access).ok().map(Window);
-        Client { number: manifest::layout::unbadge(it.badge).1, buffer: it.buffer.and_then(map), bell: None }
+        let number = manifest::layout::unbadge(it.badge).1;
+        Client { number, buffer: it.buffer.and_then(map), bell: None, inbound: it.inbound.clone() }
     };
     clients.iter().map(of).collect()
 }
@@ -79,7 +85,13 @@ fn serve(endpoint: Endpoint, news: Notification, server: &mut Server<Nic, Identi
         let count = server.stack.autoconf.addresses().count();
         if count != known {
             known = count;
-            server.stack.autoconf.addresses().for_each(|address| rt::info!("address {address}"));
+            let autoconf = &server.stack.autoconf;
+            for (address, owner) in autoconf.owned() {
+                match autoconf.identifiers.name(owner) {
+                    Some(name) => rt::info!("address {address} of {name}"),
+                    None => rt::info!("address {address}"),
+                }
+            }
         }
         let timeout = match (more, server.stack.delay_ms(now_ms)) {
             (true, _) => 0,

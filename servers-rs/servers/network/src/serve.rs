@@ -69,13 +69,18 @@ impl<F: Frames, I: Identifiers> Server<F, I> {
         self.sockets.look_at_listeners(&mut self.stack.sockets, now_ms);
         for client in &self.clients {
             let (Some(buffer), Some(bell)) = (&client.buffer, client.bell) else { continue };
-            if self.sockets.pump(client.number, buffer, &mut self.stack.sockets, now_ms) {
+            let autoconf = &self.stack.autoconf;
+            let source = |to| {
+                let IpAddress::Ipv6(to) = to;
+                autoconf.source(client.number, to, now_ms).map(IpAddress::Ipv6)
+            };
+            if self.sockets.pump(client.number, buffer, &mut self.stack.sockets, now_ms, source) {
                 let _ = bell.signal(NEWS);
             }
         }
         self.stack.give_out(now_ms);
         self.sockets.sweep(&mut self.stack.sockets);
-        more
+        more || self.stack.has_own()
     }
 
     /// Answers a call. Capabilities that came with it are kept only by `attach`.
@@ -125,12 +130,12 @@ impl<F: Frames, I: Identifiers> Server<F, I> {
         if self.sockets.has_room(client.0 as u32, bytes, &self.stack.sockets) { Ok(bytes) } else { Err(Error::NoRoom) }
     }
     /// An end that a client names: an address must be one of its own.
-    fn local(&self, named: Peer) -> Result<IpListenEndpoint, Error> {
+    fn local(&self, client: Badge, named: Peer) -> Result<IpListenEndpoint, Error> {
         let address = Ipv6Address::from(named.address);
         if address.is_unspecified() {
             return Ok(IpListenEndpoint { addr: None, port: named.port });
         }
-        let is_own = self.stack.autoconf.addresses().any(|own| own == address);
+        let is_own = self.stack.autoconf.addresses_of(client.0 as u32, self.now_ms).any(|own| own == address);
         if is_own { Ok(IpListenEndpoint { addr: Some(address.into()), port: named.port }) } else { Err(Error::BadPeer) }
     }
     fn own_port(&mut self) -> u16 {
@@ -163,12 +168,10 @@ impl<F: Frames, I: Identifiers> Serve for Server<F, I> {
         if address.is_unspecified() || address.is_multicast() || address.is_loopback() || peer.port == 0 {
             return Err(Error::BadPeer);
         }
-        let mut local = self.local(local)?;
+        let mut local = self.local(client, local)?;
         let remote = IpEndpoint::new(address.into(), peer.port);
-        if self.stack.autoconf.addresses().next().is_none() {
-            return Err(Error::NoLink);
-        }
-        let addr = local.addr.or_else(|| self.stack.interface.get_source_address(&remote.addr)).ok_or(Error::NoLink)?;
+        let source = || self.stack.autoconf.source(client.0 as u32, address, self.now_ms).map(IpAddress::Ipv6);
+        let addr = local.addr.or_else(source).ok_or(Error::NoLink)?;
         if local.port == 0 {
             local.port = self.own_port();
         }
@@ -183,11 +186,11 @@ impl<F: Frames, I: Identifiers> Serve for Server<F, I> {
 
     fn listen(&mut self, client: Badge, area: Area, local: Peer, backlog: u16) -> Result<Cap, Error> {
         let pipes = self.pipes(client, area)?;
-        let mut local = self.local(local)?;
+        let mut local = self.local(client, local)?;
         if local.port == 0 {
             local.port = self.own_port();
         }
-        if self.sockets.is_listened_on(local) {
+        if self.sockets.is_listened_on(client.0 as u32, local) {
             return Err(Error::InUse);
         }
         let bytes = self.room(client, &area)?;
@@ -198,11 +201,11 @@ impl<F: Frames, I: Identifiers> Serve for Server<F, I> {
     fn bind(&mut self, client: Badge, area: Area, local: Peer) -> Result<Cap, Error> {
         let pipes = self.pipes(client, area)?;
         let bytes = self.room(client, &area)?;
-        let mut local = self.local(local)?;
+        let mut local = self.local(client, local)?;
         if local.port == 0 {
             local.port = self.own_port();
         }
-        if self.sockets.is_bound(local) {
+        if self.sockets.is_bound(client.0 as u32, local) {
             return Err(Error::InUse);
         }
         // What comes in never passes through it.
@@ -212,11 +215,12 @@ impl<F: Frames, I: Identifiers> Serve for Server<F, I> {
         let mut socket = udp::Socket::new(empty, udp::PacketBuffer::new(meta(DATAGRAMS), send));
         socket.bind(local).map_err(|_| Error::InUse)?;
         let handle = self.stack.sockets.add(socket);
-        self.open(client, Kind::Udp { handle, local }, pipes, bytes)
+        self.open(client, Kind::Udp { handle, local, asked: Default::default() }, pipes, bytes)
     }
 
-    fn address(&mut self, _: Badge, n: u32) -> Result<Peer, Error> {
-        let found = self.stack.autoconf.addresses().nth(n as usize).ok_or(Error::NoLink)?;
+    fn address(&mut self, client: Badge, n: u32) -> Result<Peer, Error> {
+        let mut own = self.stack.autoconf.addresses_of(client.0 as u32, self.now_ms);
+        let found = own.nth(n as usize).ok_or(Error::NoLink)?;
         Ok(Peer { address: found.octets(), port: 0 })
     }
     fn resolver(&mut self, _: Badge, n: u32) -> Result<Peer, Error> {

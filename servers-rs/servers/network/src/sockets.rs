@@ -7,6 +7,7 @@ use crate::listener::Listener;
 use alloc::vec::Vec;
 use api_socket::pipe::{self, DATAGRAM_BYTES, End};
 use api_socket::{Area, Cause, MAX_DATAGRAM_BYTES, State};
+use manifest::component::Inbound;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::{Socket, tcp, udp};
 use smoltcp::time::Duration;
@@ -17,6 +18,8 @@ use sys::Notification;
 pub const MAX_SOCKETS: usize = 512;
 /// Ended connections that are remembered, so that a peer which did not hear of the end hears it again.
 const MAX_LINGERING: usize = 32;
+/// Peers of one socket that may answer its datagrams.
+pub const ASKED: usize = 32;
 /// A peer that does not answer for so long is given up (RFC 9293, 3.8.3: at least 100 s for data).
 const GIVE_UP: Duration = Duration::from_secs(120);
 /// A released connection whose peer does not end its half is ended so much later.
@@ -27,11 +30,17 @@ pub struct Client<M> {
     pub number: u32,
     pub buffer: Option<M>,
     pub bell: Option<Notification>,
+    pub inbound: Vec<Inbound>,
 }
 
 pub enum Kind {
     Tcp(Connection),
-    Udp { handle: SocketHandle, local: IpListenEndpoint },
+    /// With the last peers that it spoke to, whose answers may come in.
+    Udp {
+        handle: SocketHandle,
+        local: IpListenEndpoint,
+        asked: [Option<IpEndpoint>; ASKED],
+    },
     Listener(Listener),
 }
 
@@ -183,20 +192,33 @@ impl Sockets {
     pub fn has_port(&self, port: u16, set: &SocketSet<'static>) -> bool {
         self.records.iter().flatten().any(|r| r.local(set).is_some_and(|local| local.port == port))
     }
-    /// Whether somebody listens where a new listener would.
-    pub fn is_listened_on(&self, local: IpListenEndpoint) -> bool {
-        self.records.iter().flatten().any(|r| matches!(&r.kind, Kind::Listener(it) if overlap(it.local, local)))
+    /// Whether a client listens already where a new listener of its would.
+    pub fn is_listened_on(&self, client: u32, local: IpListenEndpoint) -> bool {
+        self.of(client).any(|r| matches!(&r.kind, Kind::Listener(it) if overlap(it.local, local)))
     }
-    /// Whether datagrams to it are somebody's.
-    pub fn is_bound(&self, local: IpListenEndpoint) -> bool {
-        self.records.iter().flatten().any(|r| matches!(&r.kind, Kind::Udp { local: own, .. } if overlap(*own, local)))
+    /// Whether datagrams to it are another socket's of this client.
+    pub fn is_bound(&self, client: u32, local: IpListenEndpoint) -> bool {
+        self.of(client).any(|r| matches!(&r.kind, Kind::Udp { local: own, .. } if overlap(*own, local)))
     }
-    /// Who listens there.
-    pub fn listener(&mut self, to: IpEndpoint) -> Option<&mut Listener> {
-        self.records.iter_mut().flatten().find_map(|r| match &mut r.kind {
+    fn of(&self, client: u32) -> impl Iterator<Item = &Record> {
+        self.records.iter().flatten().filter(move |r| r.client == client)
+    }
+    /// What of a client listens there.
+    pub fn listener(&mut self, client: u32, to: IpEndpoint) -> Option<&mut Listener> {
+        self.records.iter_mut().flatten().filter(|r| r.client == client).find_map(|r| match &mut r.kind {
             Kind::Listener(listener) if listener.is_for(to) => Some(listener),
             _ => None,
         })
+    }
+    /// A request was seen that one of them may have taken.
+    pub fn shut_listeners(&mut self, to: IpEndpoint, set: &mut SocketSet<'static>, now_ms: u64) {
+        for record in self.records.iter_mut().flatten() {
+            if let Kind::Listener(listener) = &mut record.kind
+                && listener.is_for(to)
+            {
+                listener.shut(set, now_ms);
+            }
+        }
     }
     /// A reset came: whose connection is gone now knows why.
     pub fn was_reset(&mut self, set: &SocketSet<'static>) {
@@ -252,7 +274,15 @@ impl Sockets {
     }
 
     /// Moves bytes of every socket of a client both ways. True if the client has something new to see.
-    pub fn pump(&mut self, client: u32, memory: &impl pipe::Memory, set: &mut SocketSet<'static>, now_ms: u64) -> bool {
+    /// `source` says from which address a datagram goes.
+    pub fn pump(
+        &mut self,
+        client: u32,
+        memory: &impl pipe::Memory,
+        set: &mut SocketSet<'static>,
+        now_ms: u64,
+        source: impl Fn(IpAddress) -> Option<IpAddress>,
+    ) -> bool {
         let mut news = false;
         for place in 0..self.records.len() {
             let record = self.records.get_mut(place).and_then(Option::as_mut).filter(|r| r.client == client);
@@ -266,7 +296,13 @@ impl Sockets {
                     is_over = it.released_until_ms.is_some_and(|until_ms| is_left(socket, until_ms <= now_ms));
                     moved
                 }
-                Kind::Udp { handle, local } => datagrams(set.get_mut(*handle), local.addr, &mut record.pipes, memory),
+                Kind::Udp { handle, local, asked } => {
+                    let source = |to: IpEndpoint| {
+                        ask(asked, to);
+                        local.addr.or_else(|| source(to.addr))
+                    };
+                    datagrams(set.get_mut(*handle), source, &mut record.pipes, memory)
+                }
                 Kind::Listener(listener) => {
                     let ready = listener.ready(set) as u32;
                     let before = pipe::set_detail(memory, &record.pipes.area, ready);
@@ -351,8 +387,22 @@ fn stream(it: &mut tcp::Socket<'_>, pipes: &mut Pipes, memory: &impl pipe::Memor
     pipe::set_state(memory, &pipes.area, state as u32) | news
 }
 
+/// Remembers a peer that was spoken to, in place of the one that was not for the longest time.
+pub fn ask(asked: &mut [Option<IpEndpoint>; ASKED], to: IpEndpoint) {
+    let place = asked.iter().position(|&one| one == Some(to)).unwrap_or(ASKED - 1);
+    if let Some(recent) = asked.get_mut(..=place) {
+        recent.rotate_right(1);
+    }
+    asked[0] = Some(to);
+}
+
 /// What is to go out; what comes in is handed on by `gate.rs`.
-fn datagrams(it: &mut udp::Socket<'_>, from: Option<IpAddress>, pipes: &mut Pipes, memory: &impl pipe::Memory) -> bool {
+fn datagrams(
+    it: &mut udp::Socket<'_>,
+    mut source: impl FnMut(IpEndpoint) -> Option<IpAddress>,
+    pipes: &mut Pipes,
+    memory: &impl pipe::Memory,
+) -> bool {
     let mut news = false;
     while it.can_send() {
         let mut header = [0; DATAGRAM_BYTES];
@@ -366,7 +416,11 @@ fn datagrams(it: &mut udp::Socket<'_>, from: Option<IpAddress>, pipes: &mut Pipe
             break;
         }
         let mut meta = udp::UdpMetadata::from(to);
-        meta.local_address = from;
+        meta.local_address = source(to);
+        if meta.local_address.is_none() {
+            pipes.sent.skip(memory, DATAGRAM_BYTES + length);
+            continue;
+        }
         let moved = it.send_with(length, meta, |room| {
             pipes.sent.skip(memory, DATAGRAM_BYTES);
             pipes.sent.take(memory, room);

@@ -2,17 +2,18 @@
 //! smoltcp and what a host needs around it: addresses of its own, routers, the path's MTU. Knows no client and no kernel.
 
 use crate::advert::News;
-use crate::autoconf::{Action, Autoconf, Identifiers};
+use crate::autoconf::{Action, Autoconf, Identifiers, MAX_ADDRESSES};
 use crate::inspect::{Kind, Segment};
-use crate::link::{ETHERNET_HEADER_BYTES, FRAME_BYTES, Frames, Link, Staged};
+use crate::link::{FRAME_BYTES, Frames, Link, Staged};
+use crate::own::discovery;
+use manifest::component::Origin;
 use smoltcp::iface::{Config, Interface, SocketSet};
-use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::Socket;
 use smoltcp::time::Instant;
-use smoltcp::wire::{
-    EthernetAddress, EthernetFrame, EthernetProtocol, HardwareAddress, Icmpv6Packet, Icmpv6Repr, IpAddress, IpCidr, IpProtocol,
-    Ipv6Address, Ipv6Cidr, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscRepr,
-};
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, Ipv6Address, Ipv6Cidr, NdiscNeighborFlags, NdiscRepr};
+
+// `.cargo/config.toml` sets it.
+const _: () = assert!(smoltcp::config::IFACE_MAX_ADDR_COUNT >= MAX_ADDRESSES);
 
 /// Frames of one turn: after them clients get theirs.
 const BATCH: usize = 128;
@@ -23,10 +24,17 @@ const RAISE_MS: u64 = 600_000;
 const ALL_ROUTERS: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const ALL_NODES: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
+/// From where to whom.
+pub struct Way {
+    pub from: Origin,
+    /// Whose the address is that it goes to. `None`: nobody's of this machine.
+    pub owner: Option<u32>,
+}
+
 /// Who guards the ports.
 pub trait Gate {
     /// Whether the stack is to see this segment or datagram, which is in the frame.
-    fn before(&mut self, segment: &Segment, frame: &[u8], set: &mut SocketSet<'static>) -> bool;
+    fn before(&mut self, segment: &Segment, way: &Way, frame: &[u8], set: &mut SocketSet<'static>) -> bool;
     /// The stack saw a request or a reset.
     fn after(&mut self, segment: &Segment, set: &mut SocketSet<'static>);
 }
@@ -47,6 +55,7 @@ impl<F: Frames, I: Identifiers> Stack<F, I> {
     pub fn new(frames: F, address: [u8; 6], mtu_bytes: u16, identifiers: I, seed: u64) -> Self {
         let address = EthernetAddress(address);
         let mut link = Link::new(frames, mtu_bytes);
+        link.own.station = address;
         let interface = interface(&mut link, address, seed, 0);
         let autoconf = Autoconf::new(identifiers, mtu_bytes);
         Stack { link, sockets: SocketSet::new(alloc::vec![]), interface, autoconf, address, raise_at_ms: u64::MAX, seed }
@@ -65,7 +74,8 @@ impl<F: Frames, I: Identifiers> Stack<F, I> {
                     self.hear(now_ms);
                 }
                 Some(Staged::Port(segment)) => {
-                    if gate.before(&segment, self.link.frame(), &mut self.sockets) {
+                    let way = self.way(&segment);
+                    if gate.before(&segment, &way, self.link.frame(), &mut self.sockets) {
                         self.interface.poll_ingress_single(now, &mut self.link, &mut self.sockets);
                         if matches!(segment.kind, Kind::Request | Kind::Reset) {
                             gate.after(&segment, &mut self.sockets);
@@ -89,6 +99,20 @@ impl<F: Frames, I: Identifiers> Stack<F, I> {
             self.apply(now_ms);
         }
         count == BATCH
+    }
+    /// Whether frames go round that nobody took in yet.
+    pub fn has_own(&self) -> bool {
+        !self.link.own.is_empty()
+    }
+
+    fn way(&self, segment: &Segment) -> Way {
+        let (IpAddress::Ipv6(from), IpAddress::Ipv6(to)) = (segment.from.addr, segment.to.addr);
+        let from = match self.link.is_own() {
+            true => Origin::Components,
+            false if self.autoconf.is_near(from) => Origin::Link,
+            false => Origin::Anywhere,
+        };
+        Way { from, owner: self.autoconf.owner_of(to) }
     }
 
     /// Frames out.
@@ -152,6 +176,7 @@ impl<F: Frames, I: Identifiers> Stack<F, I> {
                 let _ = list.push(IpCidr::Ipv6(Ipv6Cidr::new(address, bits)));
             }
         });
+        self.link.own.set_addresses(self.autoconf.addresses());
         let routes = self.interface.routes_mut();
         routes.remove_default_ipv6_route();
         if let Some(router) = autoconf.router() {
@@ -179,27 +204,12 @@ impl<F: Frames, I: Identifiers> Stack<F, I> {
 
     /// Sends a message of neighbour discovery to a multicast address.
     fn say(&mut self, from: Ipv6Address, to: Ipv6Address, what: NdiscRepr<'_>) {
-        let what = Icmpv6Repr::Ndisc(what);
-        let ip = Ipv6Repr {
-            src_addr: from,
-            dst_addr: to,
-            next_header: IpProtocol::Icmpv6,
-            payload_len: what.buffer_len(),
-            hop_limit: 255,
-        };
-        let mut bytes = [0; FRAME_BYTES];
-        let length = ETHERNET_HEADER_BYTES + ip.buffer_len() + what.buffer_len();
-        let Some(frame) = bytes.get_mut(..length) else { return };
-        let mut ethernet = EthernetFrame::new_unchecked(&mut *frame);
-        ethernet.set_src_addr(self.address);
         let [.., a, b, c, d] = to.octets();
-        ethernet.set_dst_addr(EthernetAddress([0x33, 0x33, a, b, c, d]));
-        ethernet.set_ethertype(EthernetProtocol::Ipv6);
-        let mut packet = Ipv6Packet::new_unchecked(ethernet.payload_mut());
-        ip.emit(&mut packet);
-        let mut icmp = Icmpv6Packet::new_unchecked(packet.payload_mut());
-        what.emit(&from, &to, &mut icmp, &ChecksumCapabilities::default());
-        self.link.frames.send(frame);
+        let station = EthernetAddress([0x33, 0x33, a, b, c, d]);
+        let mut bytes = [0; FRAME_BYTES];
+        if let Some(frame) = discovery(&mut bytes, (self.address, from), (station, to), what) {
+            self.link.frames.send(frame);
+        }
     }
 }
 

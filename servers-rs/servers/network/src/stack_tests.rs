@@ -3,7 +3,7 @@ use super::*;
 use crate::inspect::tests::{frame, prefix_option, router_message};
 use crate::link::Buffer;
 use smoltcp::socket::tcp::{self, Socket as Tcp, SocketBuffer};
-use smoltcp::wire::TcpPacket;
+use smoltcp::wire::{Icmpv6Packet, TcpPacket};
 use std::collections::VecDeque;
 
 pub const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
@@ -29,17 +29,20 @@ impl Frames for Wire {
     }
     fn flush(&mut self) {}
 }
-pub struct Plain([u8; 6]);
+pub struct Plain([u8; 6], Vec<u32>);
 impl Identifiers for Plain {
-    fn identifier(&self, _: Ipv6Address, tries: u8) -> [u8; 8] {
+    fn owners(&self) -> &[u32] {
+        &self.1
+    }
+    fn identifier(&self, _: Ipv6Address, owner: u32, tries: u8) -> [u8; 8] {
         let [a, b, c, d, e, f] = self.0;
-        [a ^ 2, b, c, 0xff, 0xfe, d, e, f ^ tries]
+        [a ^ 2, b, c, 0xff ^ owner as u8, 0xfe, d, e, f ^ tries]
     }
 }
 /// Lets everything pass.
 struct Open;
 impl Gate for Open {
-    fn before(&mut self, _: &Segment, _: &[u8], _: &mut SocketSet<'static>) -> bool {
+    fn before(&mut self, _: &Segment, _: &Way, _: &[u8], _: &mut SocketSet<'static>) -> bool {
         true
     }
     fn after(&mut self, _: &Segment, _: &mut SocketSet<'static>) {}
@@ -55,7 +58,7 @@ impl Host {
 }
 
 fn host(address: [u8; 6]) -> Host {
-    Stack::new(Wire::default(), address, 1500, Plain(address), 7)
+    Stack::new(Wire::default(), address, 1500, Plain(address, vec![]), 7)
 }
 pub fn up(address: [u8; 6]) -> Host {
     let mut it = host(address);
@@ -233,4 +236,36 @@ fn mutated_frames_kill_nobody_and_an_echo_is_answered_afterwards() {
     it.link.frames.incoming.push_back(frame(ROUTER, LINK, 255, &echo));
     it.poll(1_002_100);
     assert!(sent(&mut it).iter().any(|f| kind(f) == 129));
+}
+
+#[test]
+fn clients_reach_each_other_past_the_wire_and_a_stranger_cannot_claim_to_be_one() {
+    let mut it = Stack::new(Wire::default(), MAC, 1500, Plain(MAC, vec![1, 2]), 7);
+    it.poll(0);
+    it.poll(1000);
+    let prefix = Ipv6Address::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0);
+    it.link.frames.incoming.push_back(frame(ROUTER, ALL_NODES, 255, &router_message(1800, 0, &[&prefix_option(prefix)])));
+    it.poll(1100);
+    it.poll(2200);
+    sent(&mut it);
+    let [a, b] = [1, 2].map(|owner| it.autoconf.addresses_of(owner, 2200).next().unwrap());
+    let socket = || Tcp::new(SocketBuffer::new(vec![0; 65536]), SocketBuffer::new(vec![0; 65536]));
+    let (client, server) = (it.sockets.add(socket()), it.sockets.add(socket()));
+    it.sockets.get_mut::<Tcp>(server).listen((IpAddress::Ipv6(b), 7)).unwrap();
+    let context = it.interface.context();
+    it.sockets.get_mut::<Tcp>(client).connect(context, (IpAddress::Ipv6(b), 7), (IpAddress::Ipv6(a), 50_000)).unwrap();
+    for now_ms in (2200..2300).step_by(5) {
+        it.poll(now_ms);
+    }
+    it.sockets.get_mut::<Tcp>(client).send_slice(&[9; 5000]).unwrap();
+    for now_ms in (2300..2400).step_by(5) {
+        it.poll(now_ms);
+    }
+    assert_eq!(it.sockets.get::<Tcp>(server).recv_queue(), 5000);
+    assert_eq!(sent(&mut it).iter().filter(|f| f[20] == 6).count(), 0, "nothing of it is on the wire");
+    // An echo that asks in the name of one of them.
+    let refused = it.link.refused;
+    it.link.frames.incoming.push_back(frame(a, b, 64, &[128, 0, 0, 0, 0, 1, 0, 2, 9, 9, 9, 9]));
+    it.poll(2500);
+    assert_eq!(it.link.refused, refused + 1);
 }

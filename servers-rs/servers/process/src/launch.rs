@@ -123,6 +123,7 @@ impl Board {
                     badge: layout::badge(edge.interface, number),
                     name: self.manifest.client_name(number).unwrap_or("unknown").into(),
                     buffer: share(child, edge.buffer)?,
+                    inbound: edge.client.and_then(|n| self.manifest.components.get(n)).map_or(Vec::new(), |c| c.inbound.clone()),
                 });
             }
             let endpoint = child.insert(endpoint.handle(), SERVE, 0)?.0;

@@ -6,7 +6,7 @@ use crate::input::{Component as Said, Input};
 use crate::strip::strip;
 use abi::bundle::{KernelConfig, Segment};
 use manifest::bundle::{Builder, Piece, Root};
-use manifest::component::{Call, FORMAT, PciMatch, PortSpan, Program as Where, Restart};
+use manifest::component::{Call, FORMAT, Inbound, PciMatch, PortSpan, Program as Where, Restart};
 use manifest::{Component, Manifest, Profile, symbols};
 use program::{Access, PAGE_BYTES, Program};
 
@@ -140,6 +140,7 @@ fn component(said: &Said, placed: &Placed, at: &dyn Fn(Piece) -> manifest::compo
         dma_bytes: said.dma,
         serves: said.serves.clone(),
         calls: said.calls.iter().map(|c| call(&c.interface)).collect(),
+        inbound: said.inbound.iter().map(inbound).collect(),
         restart: Restart {
             delay_ms: said.restart.delay_ms,
             max_delay_ms: said.restart.max_delay_ms,
@@ -152,6 +153,10 @@ fn component(said: &Said, placed: &Placed, at: &dyn Fn(Piece) -> manifest::compo
         log_level: said.log_level.number(),
         symbols: placed.symbols.map(at),
     }
+}
+
+fn inbound(said: &crate::input::Inbound) -> Inbound {
+    Inbound { protocol: said.protocol, first: said.first, last: said.last, from: said.from }
 }
 
 fn pci(said: &crate::input::Pci) -> PciMatch {

@@ -63,7 +63,8 @@ fn component(c: &Component, found: &mut Vec<String>) {
     }
     let reasons = c.devices.iter().map(|d| &d.because);
     let reasons = reasons.chain(c.io_ports.iter().map(|p| &p.because)).chain(c.interrupts.iter().map(|i| &i.because));
-    if reasons.chain(c.calls.iter().map(|i| &i.because)).any(|because| because.trim().is_empty()) {
+    let mut reasons = reasons.chain(c.calls.iter().map(|i| &i.because)).chain(c.inbound.iter().map(|i| &i.because));
+    if reasons.any(|because| because.trim().is_empty()) {
         found.push(format!("components.{name}: a grant without a because"));
     }
 }

@@ -2,7 +2,7 @@
 //! `bundle.json`, as `docs/architecture/contracts.adoc` has it. Unknown fields are refused.
 
 use manifest::Profile;
-use manifest::component::{Kind, Then};
+use manifest::component::{Kind, Origin, Protocol, Then};
 use serde::{Deserialize, Deserializer};
 
 #[derive(Debug, Deserialize)]
@@ -56,6 +56,8 @@ pub struct Component {
     pub dma: u64,
     pub serves: Vec<String>,
     pub calls: Vec<Call>,
+    #[serde(default)]
+    pub inbound: Vec<Inbound>,
     pub restart: Restart,
     pub health: Health,
     pub log_level: LogLevel,
@@ -96,6 +98,18 @@ pub struct Line {
 #[serde(deny_unknown_fields)]
 pub struct Call {
     pub interface: String,
+    pub because: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inbound {
+    #[serde(deserialize_with = "protocol")]
+    pub protocol: Protocol,
+    pub first: u16,
+    pub last: u16,
+    #[serde(deserialize_with = "origin")]
+    pub from: Origin,
     pub because: String,
 }
 
@@ -158,6 +172,12 @@ fn kind<'de, D: Deserializer<'de>>(d: D) -> Result<Kind, D::Error> {
 }
 fn then<'de, D: Deserializer<'de>>(d: D) -> Result<Then, D::Error> {
     word(d, &[("degrade", Then::Degrade), ("reboot", Then::Reboot)])
+}
+fn protocol<'de, D: Deserializer<'de>>(d: D) -> Result<Protocol, D::Error> {
+    word(d, &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)])
+}
+fn origin<'de, D: Deserializer<'de>>(d: D) -> Result<Origin, D::Error> {
+    word(d, &[("components", Origin::Components), ("link", Origin::Link), ("anywhere", Origin::Anywhere)])
 }
 fn service() -> Kind {
     Kind::Service

@@ -3,7 +3,7 @@
 
 use crate::Failure;
 use manifest::bundle::Bundle;
-use manifest::component::{Component, Program, Span};
+use manifest::component::{Component, Inbound, Program, Span};
 use manifest::symbols;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -58,6 +58,13 @@ fn component(bundle: &Bundle<'_>, c: &Component) -> Value {
         "io_ports": c.io_ports.iter().map(|p| json!([p.first, p.last])).collect::<Vec<Value>>(),
         "interrupts": c.interrupts, "dma": c.dma_bytes, "serves": c.serves,
         "calls": c.calls.iter().map(|call| call.interface.as_str()).collect::<Vec<&str>>(),
+        "inbound": c.inbound.iter().map(inbound).collect::<Vec<String>>(),
         "symbols": c.symbols.map_or(0, |span| symbols::count(bundle.bytes(span))),
     })
+}
+
+/// As `tcp 22-22 from link`.
+fn inbound(rule: &Inbound) -> String {
+    let word = |debug: String| debug.to_lowercase();
+    format!("{} {}-{} from {}", word(format!("{:?}", rule.protocol)), rule.first, rule.last, word(format!("{:?}", rule.from)))
 }

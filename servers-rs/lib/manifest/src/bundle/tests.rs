@@ -2,7 +2,7 @@
 //! A small bundle there and back, and bundles that are none.
 
 use super::*;
-use crate::component::{Call, Component, Kind, PciMatch, PortSpan, Profile, Restart, Then};
+use crate::component::{Call, Component, Inbound, Kind, Origin, PciMatch, PortSpan, Profile, Protocol, Restart, Then};
 use alloc::vec;
 
 fn component(name: &str, program: Program) -> Component {
@@ -24,6 +24,7 @@ fn component(name: &str, program: Program) -> Component {
         dma_bytes: 1 << 20,
         serves: vec!["block".into()],
         calls: vec![Call { interface: "log".into(), buffer_bytes: 0 }],
+        inbound: vec![Inbound { protocol: Protocol::Tcp, first: 22, last: 22, from: Origin::Link }],
         restart: Restart { delay_ms: 10, max_delay_ms: 1000, limit: 5, window_ms: 10_000, then: Then::Degrade },
         ready_within_ms: 5000,
         heartbeat_ms: 250,
