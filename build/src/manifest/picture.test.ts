@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 import { expect, test } from 'vitest';
 import type { Component, Config } from '../config/types.ts';
-import { commonInterfaces, dotOf, graphRows, sumLine } from './picture.ts';
+import { commonInterfaces, dotOf, grantRows, graphRows, sumLine } from './picture.ts';
 
 const MIB = 2 ** 20;
 const component = (name: string, serves: string[], calls: string[], more: Partial<Component> = {}) =>
@@ -18,6 +18,7 @@ const component = (name: string, serves: string[], calls: string[], more: Partia
     devices: [],
     io_ports: [],
     interrupts: [],
+    inbound: [],
     ...more,
   }) as unknown as Component;
 
@@ -52,4 +53,17 @@ test('the sum is told beside what the smallest machine has', () => {
   expect(sumLine(config)).toContain(
     "of 15 components with the kernel's reserve: 17MiB of 208MiB that the smallest machine (256MiB)",
   );
+});
+
+test('the ports at which others may begin stand in the box and among the grants', () => {
+  const inbound = [
+    { protocol: 'tcp', first: 22, last: 22, from: 'link', because: 'people log in' },
+    { protocol: 'udp', first: 6000, last: 6009, from: 'anywhere', because: 'sounds come' },
+  ] as const;
+  const opened = { ...config, components: [...components, component('server', [], ['log'], { inbound })] };
+  expect(dotOf(opened)).toContain('inbound tcp 22 from link<br/>inbound udp 6000-6009 from anywhere');
+  expect(grantRows(opened).filter(([name, what]) => name === 'server' && what?.startsWith('inbound'))).toEqual([
+    ['server', 'inbound tcp 22 from link', 'people log in'],
+    ['server', 'inbound udp 6000-6009 from anywhere', 'sounds come'],
+  ]);
 });
