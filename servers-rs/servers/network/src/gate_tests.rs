@@ -344,7 +344,7 @@ fn who_was_asked_may_answer_without_a_rule_and_the_one_that_was_not_may_not() {
         crate::sockets::ask(&mut asked, IpEndpoint::new(address(1), 53));
     }
     let local = IpListenEndpoint::from(7);
-    server.sockets.add(CLIENT, Kind::Udp { handle, local, asked }, pipes(1), 8192).unwrap();
+    server.sockets.add(CLIENT, Kind::Udp { handle, local, asked: Box::new(asked) }, pipes(1), 8192).unwrap();
     for (n, port, wanted) in [(1, 53, 30), (40, 53, 30), (1, 54, 0), (99, 53, 0), (2, 53, 0)] {
         let segment = Segment {
             from: IpEndpoint::new(address(n), port),

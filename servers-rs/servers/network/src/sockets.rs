@@ -4,6 +4,7 @@
 //! Knows memory and stack by traits, so it runs on the host. Nothing here grows beyond the limits below, whatever clients ask.
 
 use crate::listener::Listener;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use api_socket::pipe::{self, DATAGRAM_BYTES, End};
 use api_socket::{Area, Cause, MAX_DATAGRAM_BYTES, State};
@@ -39,7 +40,7 @@ pub enum Kind {
     Udp {
         handle: SocketHandle,
         local: IpListenEndpoint,
-        asked: [Option<IpEndpoint>; ASKED],
+        asked: Box<[Option<IpEndpoint>; ASKED]>,
     },
     Listener(Listener),
 }
