@@ -76,7 +76,7 @@ mod tests {
         static COUNTS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
         let add = |n: usize| COUNTS[n].store(COUNTS[n].load(Relaxed) + 1, Relaxed);
         std::thread::scope(|s| {
-            for cpu in 0..4 {
+            for (cpu, own) in FLAGS.iter().enumerate() {
                 s.spawn(move || {
                     for n in 0..3000 {
                         let others = || FLAGS.iter().enumerate().filter(|(other, _)| *other != cpu).map(|(_, flag)| flag);
@@ -85,7 +85,7 @@ mod tests {
                             (0..4).for_each(add);
                             give_all(FLAGS.iter());
                         } else {
-                            while !FLAGS[cpu].try_take() {
+                            while !own.try_take() {
                                 std::thread::yield_now();
                             }
                             if n % 8 == 1 && try_take_others(others()) {
@@ -95,7 +95,7 @@ mod tests {
                                 give_all(others());
                             }
                             add(cpu);
-                            FLAGS[cpu].give();
+                            own.give();
                         }
                     }
                 });
