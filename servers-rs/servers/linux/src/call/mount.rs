@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! mount(2), umount2(2): tmpfs, proc, sysfs, devpts where the cell has them, bind mounts, and flags changed later.
+//! mount(2), umount2(2): tmpfs, overlay, proc, sysfs, devpts where the cell has them, bind mounts, and flags changed later.
 
 use super::Context;
 use super::argument::{at, call, flags};
 use crate::errno::{EBUSY, EINVAL, ENODEV, ENOENT, ENOTDIR, Result};
+use crate::fs::overlay::Overlay;
 use crate::fs::tmpfs::Means;
 use crate::user::UserMemoryExt;
 use crate::vfs::{FileSystem, FsContext, How, Kind, Mount, Place, mount_flag};
@@ -62,7 +63,7 @@ call!(
         if place.inode.owner()?.kind() != Kind::Directory {
             return Err(ENOTDIR);
         }
-        let system = make(&fs, &kind, &data)?;
+        let system = make(cx, &fs, &kind, &data)?;
         let root = system.root();
         fs.namespace.mount(place, Mount::new(system, root, &source, kept)).map(|()| 0)
     }
@@ -106,9 +107,31 @@ fn below(fs: &FsContext, place: &Place) -> Vec<Arc<Mount>> {
     fs.namespace.mounts().into_iter().filter(is_below).collect()
 }
 
+/// `lowerdir=A:B,upperdir=C,workdir=D`; the last is looked at and not needed, as changes are made in place.
+fn overlay(cx: &Context<'_>, fs: &FsContext, data: &[u8]) -> Result<Arc<Overlay>> {
+    let (mut upper, mut lowers) = (None, Vec::new());
+    let find = |path: &[u8]| crate::vfs::resolve_place(&cx.caller(), fs, &fs.working, path, How::FOLLOW);
+    for option in data.split(|byte| *byte == b',').filter(|option| !option.is_empty()) {
+        let split = option.iter().position(|byte| *byte == b'=').unwrap_or(option.len());
+        let value = option.get(split + 1..).unwrap_or(&[]);
+        match &option[..split] {
+            b"lowerdir" => lowers = value.split(|byte| *byte == b':').map(find).collect::<Result<_>>()?,
+            b"upperdir" => upper = Some(find(value)?),
+            b"workdir" => drop(find(value)?),
+            b"index" | b"xino" | b"redirect_dir" | b"metacopy" | b"volatile" => {}
+            _ => return Err(EINVAL),
+        }
+    }
+    if lowers.is_empty() {
+        return Err(EINVAL);
+    }
+    Overlay::new(upper, &lowers, fs.namespace.memory().system.means().clock)
+}
+
 /// A new file system, or the one that the cell has of that kind. Errors: `ENODEV`.
-fn make(fs: &FsContext, kind: &[u8], data: &[u8]) -> Result<Arc<dyn FileSystem>> {
+fn make(cx: &Context<'_>, fs: &FsContext, kind: &[u8], data: &[u8]) -> Result<Arc<dyn FileSystem>> {
     match kind {
+        b"overlay" => Ok(overlay(cx, fs, data)?),
         b"tmpfs" | b"ramfs" => Ok(crate::fs::tmpfs::Tmpfs::with_options(&fs.namespace.memory().system.means(), data)?),
         b"proc" | b"sysfs" | b"devpts" | b"devtmpfs" | b"cgroup2" | b"mqueue" => {
             let name = core::str::from_utf8(kind).map_err(|_| ENODEV)?;

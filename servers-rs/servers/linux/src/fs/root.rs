@@ -3,7 +3,7 @@
 //!
 //! Inodes stay once they were looked up; pages of files are kept and shared by all who read or map them, and given back by [`RootFs::reclaim`].
 
-use crate::errno::{EINVAL, EIO, EISDIR, ENODEV, ENOTDIR, ENXIO, EROFS, Result};
+use crate::errno::{EINVAL, EIO, EISDIR, ENODEV, ENOMEM, ENOTDIR, ENXIO, EROFS, Result};
 use crate::fs::device::Devices;
 use crate::fs::pipe::Pipe;
 use crate::vfs::{
@@ -15,6 +15,9 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use linux_raw_sys::general as raw;
 use spin::Mutex;
+
+/// Pages that are asked of the source at a time.
+const CLUSTER: u64 = 16;
 
 /// What the files come from. Numbers of nodes never change.
 pub trait RootSource: Send + Sync {
@@ -127,20 +130,35 @@ impl Node {
         if let Some(page) = self.cache.lock().get(&index) {
             return Ok(page.clone());
         }
-        let offset = index.checked_mul(PAGE_BYTES).filter(|at| *at < self.stat.size_bytes).ok_or(ENXIO)?;
-        let page = Page::allocate(&self.shared.pages)?;
-        let mut bytes = [0; PAGE_BYTES as usize];
-        let wanted = (self.stat.size_bytes - offset).min(PAGE_BYTES) as usize;
+        let begins = |index: u64| index.checked_mul(PAGE_BYTES).filter(|at| *at < self.stat.size_bytes);
+        let offset = begins(index).ok_or(ENXIO)?;
+        // Who reads a page mostly reads the next ones: one question for as many as are not here yet.
+        let mut bytes = {
+            let cache = self.cache.lock();
+            let missing = (0..CLUSTER).take_while(|n| begins(index + n).is_some() && !cache.contains_key(&(index + n))).count();
+            alloc::vec![0; missing.max(1) * PAGE_BYTES as usize]
+        };
+        let wanted = (self.stat.size_bytes - offset).min(bytes.len() as u64) as usize;
         if self.shared.source.read(self.stat.inode, offset, &mut bytes[..wanted])? < wanted {
             return Err(EIO);
         }
-        page.write(0, &bytes);
-        let mut cache = self.cache.lock();
-        if cache.is_empty() {
-            self.shared.cached.lock().push(self.me.clone());
+        let mut first = None;
+        for (n, part) in bytes.chunks_exact(PAGE_BYTES as usize).enumerate() {
+            let page = match Page::allocate(&self.shared.pages) {
+                Ok(page) => page,
+                // The one that was asked for is enough.
+                Err(_) if first.is_some() => break,
+                Err(error) => return Err(error),
+            };
+            page.write(0, part);
+            first.get_or_insert(page.clone());
+            let mut cache = self.cache.lock();
+            if cache.is_empty() {
+                self.shared.cached.lock().push(self.me.clone());
+            }
+            cache.insert(index + n as u64, page);
         }
-        cache.insert(index, page.clone());
-        Ok(page)
+        first.ok_or(ENOMEM)
     }
 }
 
@@ -236,6 +254,10 @@ impl File for Node {
         Ok(self.stat)
     }
 }
+
+#[cfg(test)]
+#[path = "root_tests.rs"]
+mod tests;
 
 /// The permission bits and kind that a source's own kind number makes: for those that keep the two apart.
 pub const fn mode(kind: Kind, permissions: u32) -> u32 {

@@ -189,7 +189,7 @@ pub const ROWS: &[Row] = &[
         "mount",
         mount::mount,
         &["MS_BIND", "MS_REC", "MS_REMOUNT", "MS_MOVE", "MS_RDONLY", "MS_NOSUID", "MS_NODEV", "MS_NOEXEC"],
-        "Propagation is accepted and without effect: there is one namespace."
+        "tmpfs, ramfs, overlay, proc, sysfs, devpts, devtmpfs, cgroup2. Propagation is accepted and without effect: there is one namespace."
     ),
     row!(__NR_umount2, "umount2", mount::umount2, &["MNT_FORCE", "MNT_DETACH", "UMOUNT_NOFOLLOW"], ""),
     row!(
