@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // The only door for `tests/`: what a test may use of the orchestrator. Anything else in `build/src` may change without asking a test.
 
+export { healFigures, missedHealing, parseHeal } from './bench/heal.ts';
+export { healBundle, healEnds } from './bench/heal-run.ts';
 export { packBundle, type StageBundle, stageBundle } from './bench/stage-bundle.ts';
 export { loadConfig } from './config/load.ts';
 export { Digests } from './engine/digests.ts';

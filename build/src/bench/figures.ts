@@ -5,7 +5,7 @@ export interface Figure {
   /** Dotted, from the general to the particular: `build.cold.dev`. */
   readonly name: string;
   readonly value: number;
-  readonly unit: 's' | 'bytes' | 'instructions' | 'ratio';
+  readonly unit: 's' | 'bytes' | 'instructions' | 'ratio' | 'count';
   /** How it was measured, in one sentence. */
   readonly how: string;
   /** At most; a figure above it is marked. */

@@ -12,9 +12,9 @@ export interface Edge {
 
 /**
  * What the process server serves without its being written; it is up before anything else. `process` is everybody's; `power`
- * (end everything in order) and `supervisor` (list and end components) are granted.
+ * (end everything in order), `supervisor` (list and end components) and, outside production, `injector` (faults on purpose) are granted.
  */
-export const implicitInterfaces: readonly string[] = ['process', 'power', 'supervisor'];
+export const implicitInterfaces: readonly string[] = ['process', 'power', 'supervisor', 'injector'];
 
 export type Order =
   | { readonly kind: 'order'; readonly names: readonly string[] }

@@ -3,7 +3,7 @@
 //! components run on meanwhile. When it dies too often the machine is reset: a slot that was not confirmed then loses
 //! a try, and the loader falls back to the other one.
 
-use crate::{cut, keep};
+use crate::{cut, fall_back, keep};
 use abi::boot_info::RootInfo;
 use abi::fault::label;
 use alloc::format;
@@ -21,6 +21,9 @@ use sys::{Capability, Endpoint, Error, FOREVER, Handle, Memory, PAGE_BYTES, Pool
 /// Deaths within `WINDOW_NS` that are borne.
 const LIMIT: usize = 3;
 const WINDOW_NS: u64 = 60_000_000_000;
+/// Heartbeats of the process server until it hangs: its death costs more than another's, and a virtual CPU that gets no turn on
+/// its host looks like a hang.
+const PATIENCE: u64 = 8;
 /// What a holder needs to use a grant and to pass it on.
 const PASS_ON: Rights = Rights(Rights::ALL.0 & !Rights::DESTROY.0);
 
@@ -43,6 +46,7 @@ pub fn run(bundle: &Bundle<'_>, info: &RootInfo, held: &mut Vec<(u32, Grant)>) {
         deaths.push(now);
         if deaths.len() > LIMIT {
             rt::error!("process died {} times in {} s; the machine is reset", deaths.len(), WINDOW_NS / 1_000_000_000);
+            fall_back::give_up_slot(&bundle.manifest, held);
             let error = Power(start::POWER).reset();
             return rt::error!("it cannot be reset: {error:?}");
         }
@@ -57,6 +61,7 @@ fn begin(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)], faults: En
     let limits = Limits {
         memory_bytes: said.memory_bytes,
         stack_bytes: said.stack_bytes,
+        heap_bytes: said.heap_bytes,
         table_slots: said.table_slots,
         priority: said.priority,
         budget_us: said.budget_us,
@@ -108,8 +113,8 @@ fn furnish(bundle: &Bundle<'_>, info: &RootInfo, held: &[(u32, Grant)], child: &
             // DMA memory is cut here; nobody below makes more of it.
             What::Pool { pool } => What::Pool { pool: put(Handle(*pool), Rights(PASS_ON.0 & !Rights::DMA.0))? },
             What::Notification { notification } => What::Notification { notification: place(*notification)? },
-            What::Running { pool, thread, stack, stack_bytes } => match running(child, [*pool, *thread, *stack]) {
-                Ok([pool, thread, stack]) => What::Running { pool, thread, stack, stack_bytes: *stack_bytes },
+            What::Running { .. } => match running(child, &grant.what) {
+                Ok(what) => what,
                 // It has ended since.
                 Err(_) => continue,
             },
@@ -146,7 +151,7 @@ fn vitals(held: &[(u32, Grant)]) -> Option<(Memory, u64)> {
 
 /// Returns when the process server is dead, or hangs. Until then it renews pools for it, and keeps what it starts.
 fn watch(bundle: &Bundle<'_>, held: &mut Vec<(u32, Grant)>, faults: Endpoint, child: Running) {
-    let heartbeat_ns = u64::from(bundle.manifest.process.heartbeat_ms) * 1_000_000;
+    let heartbeat_ns = u64::from(bundle.manifest.process.heartbeat_ms) * PATIENCE * 1_000_000;
     let signs = vitals(held).filter(|_| heartbeat_ns > 0).and_then(|(memory, length)| Vitals::map(memory, length).ok());
     let number = bundle.manifest.components.len();
     let mut pulse = Pulse::default();
@@ -158,7 +163,7 @@ fn watch(bundle: &Bundle<'_>, held: &mut Vec<(u32, Grant)>, faults: Endpoint, ch
                 let now_ns = rt::clock::now_ns();
                 if now_ns >= next_ns {
                     if pulse.is_lost(signs.beats(number), child.thread, heartbeat_ns) {
-                        return rt::error!("process hangs: it ran for {} ms", bundle.manifest.process.heartbeat_ms);
+                        return rt::error!("process hangs: it ran for {} ms", heartbeat_ns / 1_000_000);
                     }
                     next_ns = now_ns + heartbeat_ns / LOOKS;
                 }
@@ -205,30 +210,37 @@ fn watch(bundle: &Bundle<'_>, held: &mut Vec<(u32, Grant)>, faults: Endpoint, ch
 
 /// Notes what the process server started. What was noted before is over.
 fn keep_running(held: &mut Vec<(u32, Grant)>, request: &rt::ipc::Message) {
-    let (&[number, stack_bytes], &[pool, thread, stack]) = (request.words(), request.caps()) else {
+    let (&[number, stack_bytes, code_address], &[pool, thread, stack, ref code @ ..]) = (request.words(), request.caps()) else {
         return rt::channel::drop_caps(request);
     };
     held.retain(|(of, grant)| match grant.what {
-        What::Running { pool, thread, stack, .. } if u64::from(*of) == number => {
+        What::Running { pool, thread, stack, code, .. } if u64::from(*of) == number => {
             // Of what has ended, the slots are empty already.
-            for handle in [pool, thread, stack] {
+            for handle in [pool, thread, stack].into_iter().chain(code.map(|c| c.0)) {
                 let _ = Pool(Handle(handle)).delete();
             }
             false
         }
         _ => true,
     });
-    let what = What::Running { pool: pool.0, thread: thread.0, stack: stack.0, stack_bytes };
+    let code = code.first().map(|memory| (memory.0, code_address));
+    let what = What::Running { pool: pool.0, thread: thread.0, stack: stack.0, stack_bytes, code };
     held.push((number as u32, Grant { name: kept::RUNNING.into(), what }));
 }
 
-/// Puts the three capabilities of what runs into the process server's table.
-fn running(child: &Child, handles: [u32; 3]) -> sys::Result<[u32; 3]> {
-    let mut put = [0; 3];
-    for (to, handle) in put.iter_mut().zip(handles) {
-        *to = child.insert(Handle(handle), Rights(Rights::ALL.0 & !Rights::DMA.0), 0)?.0;
+/// Puts what runs into the process server's table. Errors: it has ended.
+fn running(child: &Child, what: &What) -> sys::Result<What> {
+    let put = |handle: u32| child.insert(Handle(handle), Rights(Rights::ALL.0 & !Rights::DMA.0), 0).map(|h| h.0);
+    match *what {
+        What::Running { pool, thread, stack, stack_bytes, code } => Ok(What::Running {
+            pool: put(pool)?,
+            thread: put(thread)?,
+            stack: put(stack)?,
+            stack_bytes,
+            code: code.map(|(memory, address)| Ok((put(memory)?, address))).transpose()?,
+        }),
+        _ => Err(Error::WrongKind),
     }
-    Ok(put)
 }
 
 /// Ends all that runs in a component's pool and makes the pool anew.

@@ -4,7 +4,7 @@
 //!
 //! It serves nobody and understands no device beyond its PCI registers.
 //! Read `cut.rs` for the grants, `devices.rs` for where they come from, `keep.rs` for what outlives a process server,
-//! `guard.rs` for what it does afterwards.
+//! `guard.rs` for what it does afterwards, `fall_back.rs` for the last of it.
 #![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;
@@ -12,6 +12,7 @@ extern crate alloc;
 mod console;
 mod cut;
 mod devices;
+mod fall_back;
 mod guard;
 mod keep;
 

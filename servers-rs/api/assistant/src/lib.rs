@@ -30,6 +30,8 @@ ipc::interface! {
         8 lend once (mark: u64) -> Cap;
         /// Hangs instead of answering: 0 spins, 1 spins and waits a little now and then, 2 calls the kernel for ever.
         9 hang once (kind: u32) -> ();
+        /// Dies of it, whoever serves it: a fault of that kind.
+        11 poison idempotent (kind: u32) -> ();
         /// Answers after it worked for so many milliseconds, coming round all the time.
         10 toil idempotent (ms: u32) -> ();
     }

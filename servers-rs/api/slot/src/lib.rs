@@ -36,12 +36,17 @@ ipc::interface! {
         DeviceFailed = 17,
         /// Neither copy of the partition table is sound.
         Damaged = 18,
+        /// No other slot could be booted instead.
+        OnlyOne = 19,
     }
     methods {
         /// What the partition entry of the running slot says now.
         1 state idempotent () -> State;
         /// Marks the running slot good: successful 1, tries 0, in both copies of the table, flushed. Returns the new state.
         2 confirm idempotent () -> State;
+        /// Gives the running slot up, confirmed or not, if another one can be booted: successful 0, tries 0, as `confirm`
+        /// writes. For who resets the machine because this system does not hold. Returns the new state.
+        3 give_up idempotent () -> State;
     }
 }
 
@@ -60,6 +65,9 @@ mod tests {
             (state.successful, state.tries) = (true, 0);
             Ok(*state)
         }
+        fn give_up(&mut self, _: Badge) -> Result<State, Error> {
+            Err(Error::OnlyOne)
+        }
     }
 
     #[test]
@@ -69,6 +77,11 @@ mod tests {
         assert_eq!(client.state(), Ok(old));
         client.0.dies(1);
         assert_eq!(client.confirm(), Ok(State { tries: 0, successful: true, ..old }));
+    }
+    #[test]
+    fn a_slot_that_is_the_only_one_stays() {
+        let only = State { name: b'A', priority: 1, tries: 0, successful: true };
+        assert_eq!(Client(Pair::new(Slots(Some(only)), Badge(1), dispatch)).give_up(), Err(Error::OnlyOne));
     }
     #[test]
     fn without_a_slot_there_is_nothing_to_confirm() {

@@ -87,6 +87,11 @@ impl SlotAttributes {
     pub fn confirmed(self) -> Self {
         Self { tries: 0, successful: true, ..self }
     }
+
+    /// What says that it must not be booted again as it is: the loader takes another one.
+    pub fn given_up(self) -> Self {
+        Self { tries: 0, successful: false, ..self }
+    }
 }
 
 impl fmt::Display for SlotAttributes {

@@ -55,8 +55,9 @@ pub trait ApiError: Sized {
     fn from_code(code: u32) -> Self;
 }
 
-/// Times that an idempotent call is made before its client hears `Restarted`: two deaths within one call are a pattern.
-pub const ATTEMPTS: usize = 3;
+/// Times that an idempotent call is made before its client hears `Restarted`: a request that killed its server twice is not
+/// given to a third.
+pub const ATTEMPTS: usize = 2;
 
 /// One call through a transport; repeats it if it may.
 pub fn call<T, R, E>(transport: &mut T, request: &Message, repeat: Repeat) -> Result<R, E>

@@ -47,6 +47,15 @@ impl Message {
     pub fn overflowed(&self) -> bool {
         self.overflow
     }
+    /// Another message than it was, by one bit of the label or of a word; the same `seed` gives the same.
+    pub fn flip(&mut self, seed: u64) {
+        let bit = (seed >> 32) % 64;
+        let count = self.count as u64;
+        match self.words.get_mut((seed % (count + 1)) as usize).filter(|_| seed % (count + 1) < count) {
+            Some(word) => *word ^= 1 << bit,
+            None => self.label ^= 1 << (bit % 32),
+        }
+    }
     pub fn tag(&self) -> Tag {
         Tag::new(self.label, self.count, self.cap_count)
     }
@@ -76,5 +85,26 @@ impl Reader<'_> {
     /// Nothing is left over. A message with more in it than its method takes is refused.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty() && self.caps.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flip_changes_one_bit_of_the_label_or_of_a_word_and_nothing_else() {
+        let mut whole = Message::new(3);
+        [7, 8].iter().for_each(|w| whole.put_word(*w));
+        for seed in 0..3u64 {
+            let mut it = whole.clone();
+            it.flip(seed | 40 << 32);
+            let bits = |m: &Message| [u64::from(m.label), m.words[0], m.words[1], m.words[2]];
+            let differing: u32 = bits(&it).iter().zip(bits(&whole)).map(|(a, b)| (a ^ b).count_ones()).sum();
+            assert_eq!((differing, it.words().len()), (1, 2));
+        }
+        let mut empty = Message::new(0);
+        empty.flip(5);
+        assert_ne!(empty.label, 0);
     }
 }

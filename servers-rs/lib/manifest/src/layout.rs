@@ -19,6 +19,8 @@ pub const STARTUP: u64 = 0x6000_0000_0000;
 pub const VITALS: u64 = 0x6800_0000_0000;
 /// Offset in that page of a `u32` that only ever changes: `rt::health` does it.
 pub const BEATS: u64 = 0;
+/// Offset of a `u32` that is 0, or by which the next answer is changed: only a process server of the dev profile writes it.
+pub const MUTATION: u64 = 4;
 /// The first thread's message buffer.
 pub const MESSAGE_BUFFER: u64 = 0x7000_0000_0000;
 

@@ -38,9 +38,11 @@ pub mod kept {
     /// Label of the process server's call to root: word 0 is a component, whose pool is destroyed and made anew; the
     /// reply carries the new one.
     pub const RENEW: u32 = 1;
-    /// Label of the other one: word 0 is a component, word 1 the length of its stack in bytes, the capabilities are to its
-    /// pool, thread and stack. The next process server finds them as [`RUNNING`].
+    /// Label of the other one: word 0 is a component, word 1 the length of its stack in bytes, word 2 the address of its code;
+    /// the capabilities are to its pool, thread, stack, and perhaps its code. The next process server finds them as [`RUNNING`].
     pub const KEEP: u32 = 2;
+    /// `api_slot::label::give_up`; root links no interface.
+    pub const GIVE_UP_SLOT: u32 = 3;
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -138,12 +140,14 @@ pub enum What {
     Power {
         power: u32,
     },
-    /// A program that runs: the pool that pays for it, its first thread, that one's stack.
+    /// A program that runs: the pool that pays for it, its first thread, that one's stack with the heap behind it; where
+    /// faults are injected into it, its instructions and their address.
     Running {
         pool: u32,
         thread: u32,
         stack: u32,
         stack_bytes: u64,
+        code: Option<(u32, u64)>,
     },
 }
 

@@ -52,7 +52,7 @@ pub fn serve_keeping(endpoint: Endpoint, mut handle: impl FnMut(Event) -> Option
         };
         let event = event(&received);
         let asked = matches!(event, Event::Call(..));
-        next = match handle(event).filter(|_| asked) {
+        next = match crate::health::mutated(handle(event).filter(|_| asked)) {
             Some(answer) => {
                 let words = put(&answer);
                 endpoint.reply_receive(answer.tag(), words)

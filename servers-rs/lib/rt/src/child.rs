@@ -5,6 +5,7 @@
 //! process server everything else. The space is new, so nothing here can change memory of this program.
 
 use crate::memory::Private;
+use abi::thread::WORD;
 use manifest::{Startup, layout};
 use program::{Access, Program};
 use sys::{
@@ -21,6 +22,7 @@ pub struct Child {
     thread: Thread,
     stack: Memory,
     stack_bytes: u64,
+    code: Option<(Memory, u64)>,
 }
 
 /// What is left to know of a child that runs: enough to look at it and to end it.
@@ -28,12 +30,35 @@ pub struct Child {
 pub struct Running {
     pub pool: Pool,
     pub thread: Thread,
-    /// Its first thread's stack, for back-traces.
+    /// Its first thread's stack, for back-traces; behind it, from `stack_bytes` on, its heap.
     pub stack: Memory,
     pub stack_bytes: u64,
+    /// Its instructions, where faults are injected into them, and their address.
+    pub code: Option<(Memory, u64)>,
 }
 
 impl Running {
+    /// Flips a bit of a general register or of the instruction pointer, wherever it is; what it waited in is over then.
+    /// Errors: it is gone. An instruction pointer that no program has stays what it was.
+    pub fn flip_register(&self, seed: u64) -> Result<()> {
+        self.thread.stop()?;
+        self.thread.read_registers()?;
+        let register = (seed % (WORD.rip as u64 + 1)) as usize;
+        crate::channel::with_buffer(|buffer| buffer.set_word(register, buffer.word(register) ^ 1 << ((seed >> 32) % 64)));
+        // SAFETY: it is the child's thread, which runs in the child's space.
+        let _ = unsafe { self.thread.write_registers() };
+        self.thread.resume()
+    }
+
+    /// Where it executes, as of a thread that is stopped for a moment; what it waited in is over then.
+    pub fn instruction(&self) -> Result<u64> {
+        self.thread.stop()?;
+        self.thread.read_registers()?;
+        let rip = crate::channel::with_buffer(|buffer| buffer.word(WORD.rip));
+        self.thread.resume()?;
+        Ok(rip)
+    }
+
     /// Ends it and everything it made; the quota goes back to the parent.
     pub fn destroy(self) {
         end(self.pool);
@@ -45,6 +70,8 @@ impl Running {
 pub struct Limits {
     pub memory_bytes: u64,
     pub stack_bytes: u64,
+    /// What `Startup::heap_bytes` says.
+    pub heap_bytes: u64,
     pub table_slots: u32,
     pub priority: u8,
     pub budget_us: u32,
@@ -67,9 +94,13 @@ impl Child {
         let table = pool.create_table(u64::from(limits.table_slots))?;
         let space = pool.create_address_space()?;
         let thread = pool.create_thread()?;
-        let stack = pool.create_memory(limits.stack_bytes)?;
+        let heap_bytes = limits.heap_bytes.checked_next_multiple_of(PAGE_BYTES).ok_or(Error::OutOfRange)?;
+        let stack = pool.create_memory(limits.stack_bytes.saturating_add(heap_bytes))?;
         space.map(stack, 0, layout::STACK_TOP - limits.stack_bytes, limits.stack_bytes, READ_WRITE)?;
-        let child = Child { pool, table, space, thread, stack, stack_bytes: limits.stack_bytes };
+        if heap_bytes > 0 {
+            space.map(stack, limits.stack_bytes, layout::HEAP, heap_bytes, READ_WRITE)?;
+        }
+        let child = Child { pool, table, space, thread, stack, stack_bytes: limits.stack_bytes, code: None };
         let own = [
             (table.handle(), start::TABLE),
             (space.handle(), start::ADDRESS_SPACE),
@@ -84,8 +115,19 @@ impl Child {
         Ok(child)
     }
 
+    /// As [`Child::load`], and keeps the capability to the instructions.
+    pub fn load_open(&mut self, program: &Program, file: &[u8]) -> Result<()> {
+        self.code = self.load_all(program, file, true)?;
+        Ok(())
+    }
+
     /// Copies an image into the child's own memory. `file` is what `program` was made from.
     pub fn load(&self, program: &Program, file: &[u8]) -> Result<()> {
+        self.load_all(program, file, false).map(drop)
+    }
+
+    fn load_all(&self, program: &Program, file: &[u8], keep_code: bool) -> Result<Option<(Memory, u64)>> {
+        let mut code = None;
         for segment in program.segments() {
             let mut image = Private::new(self.pool, segment.memory_bytes)?;
             let lead = usize::try_from(segment.lead_bytes).unwrap_or(usize::MAX);
@@ -97,9 +139,15 @@ impl Child {
                 Access::ReadWrite => READ_WRITE,
                 Access::ReadExecute => READ_EXECUTE,
             };
-            self.map(image.into_memory(), segment.address, segment.memory_bytes, access)?;
+            let memory = image.into_memory();
+            if keep_code && code.is_none() && access == READ_EXECUTE {
+                self.space.map(memory, 0, segment.address, segment.memory_bytes, access)?;
+                code = Some((memory, segment.address));
+            } else {
+                self.map(memory, segment.address, segment.memory_bytes, access)?;
+            }
         }
-        Ok(())
+        Ok(code)
     }
 
     /// Maps memory and gives the handle up: the mapping stays, its frames end with the pool.
@@ -160,7 +208,8 @@ impl Child {
     }
 
     pub fn running(&self) -> Running {
-        Running { pool: self.pool, thread: self.thread, stack: self.stack, stack_bytes: self.stack_bytes }
+        let Child { pool, thread, stack, stack_bytes, code, .. } = *self;
+        Running { pool, thread, stack, stack_bytes, code }
     }
 
     /// As [`Running::destroy`].

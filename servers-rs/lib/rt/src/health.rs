@@ -7,6 +7,7 @@
 use crate::memory::Shared;
 use abi::thread::doing;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use ipc::Message;
 use manifest::layout;
 use sys::{Memory, PAGE_BYTES, Rights, Thread};
 
@@ -30,7 +31,25 @@ pub fn beat() {
     }
 }
 
-const _: () = assert!(layout::BEATS.is_multiple_of(4));
+/// The answer as it is to be sent: another one if whoever injects faults asked for that.
+pub fn mutated(answer: Option<Message>) -> Option<Message> {
+    let mutation = match COUNTER.load(Ordering::Relaxed) {
+        0 => return answer,
+        counter => counter - layout::BEATS + layout::MUTATION,
+    };
+    // SAFETY: as in `beat`: another word of the same page; the process server may store there, both do it whole.
+    let mutation = unsafe { &*(mutation as *const AtomicU32) };
+    match mutation.load(Ordering::Relaxed) {
+        0 => answer,
+        seed => answer.map(|mut answer| {
+            mutation.store(0, Ordering::Relaxed);
+            answer.flip(u64::from(seed).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            answer
+        }),
+    }
+}
+
+const _: () = assert!(layout::BEATS.is_multiple_of(4) && layout::MUTATION.is_multiple_of(4));
 
 /// The counters of all that are watched, a page for each.
 #[derive(Debug)]
@@ -45,6 +64,12 @@ impl Vitals {
     pub fn beats(&self, number: usize) -> u32 {
         let offset = number * PAGE_BYTES as usize + layout::BEATS as usize;
         self.0.atomic(offset).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+    /// The next answer of that one is changed, in a way that comes from `seed`; 0: it is not.
+    pub fn mutate(&self, number: usize, seed: u32) {
+        if let Some(word) = self.0.atomic(number * PAGE_BYTES as usize + layout::MUTATION as usize) {
+            word.store(seed, Ordering::Relaxed);
+        }
     }
 }
 

@@ -192,7 +192,11 @@ pub struct Shared {
 
 impl Shared {
     pub fn map(memory: Memory, length_bytes: u64, access: Rights) -> sys::Result<Shared> {
-        Window::map(memory, length_bytes, access).map(|window| Shared { window })
+        Shared::map_from(memory, 0, length_bytes, access)
+    }
+    /// As [`Shared::map`], from `offset_bytes` (whole pages) of the memory object on.
+    pub fn map_from(memory: Memory, offset_bytes: u64, length_bytes: u64, access: Rights) -> sys::Result<Shared> {
+        Window::map_from(memory, offset_bytes, length_bytes, access).map(|window| Shared { window })
     }
     pub fn length_bytes(&self) -> u64 {
         self.window.length_bytes

@@ -148,7 +148,12 @@ pub(crate) unsafe fn begin(address: u64) {
     // SAFETY: the starter mapped as many pages as the block's length needs, read-only.
     let bytes = unsafe { core::slice::from_raw_parts(address as *const u8, length) };
     // From the header, since decoding the block needs the heap already.
-    make_heap(manifest::startup::heap_bytes(bytes).unwrap_or(0));
+    let heap_bytes = manifest::startup::heap_bytes(bytes).unwrap_or(0);
+    if heap_bytes == 0 {
+        sys::thread_exit(NO_HEAP);
+    }
+    // SAFETY: 1. the starter mapped it (`child::Child::new`), and it is never unmapped. 2. Called once, from here.
+    unsafe { crate::heap::init(layout::HEAP, heap_bytes as usize) };
     match Startup::decode(bytes) {
         Some(startup) => {
             if startup.is_watched {

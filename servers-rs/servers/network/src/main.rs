@@ -116,6 +116,7 @@ fn serve(endpoint: Endpoint, news: Notification, server: &mut Server<Nic, Identi
             }
             Event::Call(interface, client, request) => {
                 let answer = server.answer(interface, client, &request);
+                let Some(answer) = rt::health::mutated(Some(answer)) else { continue };
                 let words = rt::channel::put(&answer);
                 // A caller that is gone needs no answer.
                 let _ = sys::reply(answer.tag(), words);

@@ -90,11 +90,12 @@ pub fn vitals() -> Result<(Memory, u64)> {
 /// What a process server before this one started, if it has not ended.
 pub fn running(n: usize) -> Option<Running> {
     match kept(n as u32, kept::RUNNING)? {
-        What::Running { pool, thread, stack, stack_bytes } => Some(Running {
+        What::Running { pool, thread, stack, stack_bytes, code } => Some(Running {
             pool: grant::typed(*pool),
             thread: grant::typed(*thread),
             stack: grant::typed(*stack),
             stack_bytes: *stack_bytes,
+            code: code.map(|(memory, address)| (grant::typed(memory), address)),
         }),
         _ => None,
     }
@@ -103,8 +104,12 @@ pub fn running(n: usize) -> Option<Running> {
 /// Has root note what was started, for a process server after this one.
 pub fn keep(n: usize, it: &Running) -> Result<()> {
     let mut request = Message::new(kept::KEEP);
-    [n as u64, it.stack_bytes].iter().for_each(|word| request.put_word(*word));
+    let code_address = it.code.map_or(0, |(_, address)| address);
+    [n as u64, it.stack_bytes, code_address].iter().for_each(|word| request.put_word(*word));
     [it.pool.handle(), it.thread.handle(), it.stack.handle()].iter().for_each(|cap| request.put_cap(*cap));
+    if let Some((code, _)) = it.code {
+        request.put_cap(code.handle());
+    }
     ask_guardian(&request).map(drop)
 }
 

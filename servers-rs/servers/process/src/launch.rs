@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Builds a component: pool, program, capabilities, startup block. What it gets is its manifest entry, and fresh each time.
 
-use crate::{inherit, voice};
+use crate::{inherit, inject, voice};
 use alloc::string::String;
 use alloc::vec::Vec;
 use manifest::bundle::Bundle;
@@ -20,6 +20,8 @@ pub const FAULTS: u32 = 1;
 pub const SUPERVISES: u32 = 2;
 /// Whom it grants `power`.
 pub const POWERS: u32 = 3;
+/// Whom it grants `injector`.
+pub const INJECTS: u32 = 4;
 
 /// What a driver may do with what root prepared for it; not destroy it, since it outlives the driver.
 const DEVICE: Rights = Rights(Rights::READ.0 | Rights::WRITE.0 | Rights::EDIT.0 | Rights::COPY.0 | Rights::DMA.0);
@@ -60,6 +62,7 @@ pub fn limits(said: &Component) -> Limits {
     Limits {
         memory_bytes: said.memory_bytes,
         stack_bytes: said.stack_bytes,
+        heap_bytes: said.heap_bytes,
         table_slots: said.table_slots,
         priority: said.priority,
         budget_us: said.budget_us,
@@ -79,8 +82,11 @@ impl Board {
         let program = Program::parse(file).map_err(|fault| alloc::format!("its program {fault}"))?;
         let limits = limits(said);
         let pool = *self.pools.get(n).ok_or("it has no pool")?;
-        let child = Child::new(pool, &limits).map_err(|e| alloc::format!("its pool of {} bytes: {e:?}", said.memory_bytes))?;
-        let started = child.load(&program, file).and_then(|()| {
+        let mut child =
+            Child::new(pool, &limits).map_err(|e| alloc::format!("its pool of {} bytes: {e:?}", said.memory_bytes))?;
+        let open = inject::is_allowed(self.manifest);
+        let loaded = if open { child.load_open(&program, file) } else { child.load(&program, file) };
+        let started = loaded.and_then(|()| {
             let startup = self.startup(n, said, &child)?;
             child.map_vitals(self.vitals.0, n as u64 * PAGE_BYTES)?;
             inherit::keep(n, &child.running())?;
@@ -101,7 +107,11 @@ impl Board {
         let badge = layout::badge(CALLS, Manifest::client_number(n));
         let parent = child.insert(self.own.handle(), CALL, badge)?.0;
         add(api_process::NAME, What::Call { endpoint: parent, buffer: None });
-        for (name, interface) in [(api_supervisor::NAME, SUPERVISES), (api_power::NAME, POWERS)] {
+        let extra = [(api_supervisor::NAME, SUPERVISES), (api_power::NAME, POWERS), (api_injector::NAME, INJECTS)];
+        for (name, interface) in extra {
+            if interface == INJECTS && !inject::is_allowed(self.manifest) {
+                continue;
+            }
             if said.calls.iter().any(|c| c.interface == name) {
                 let badge = layout::badge(interface, Manifest::client_number(n));
                 let endpoint = child.insert(self.own.handle(), CALL, badge)?.0;

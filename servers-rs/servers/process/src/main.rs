@@ -16,6 +16,7 @@ extern crate alloc;
 mod fetch;
 mod inform;
 mod inherit;
+mod inject;
 mod launch;
 mod policy;
 mod power;

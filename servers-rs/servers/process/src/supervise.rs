@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! The loop: one endpoint for what components say and for their deaths, one notification for programs that were read.
 
-use crate::launch::{Board, CALLS, FAULTS, POWERS, SUPERVISES};
+use crate::launch::{Board, CALLS, FAULTS, INJECTS, POWERS, SUPERVISES};
 use crate::policy::{Policy, Verdict};
 use crate::report::{self, Death, Victim};
 use crate::state::{State, next_to_start, outcome};
 use crate::vault::{History, Vault, resume};
-use crate::{fetch, inherit, voice};
+use crate::{fetch, inherit, inject, voice};
 use abi::fault::label;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -39,7 +39,9 @@ pub struct Supervisor {
     outcome: Option<bool>,
     line: String,
     pub vault: Vault,
-    vitals: Vitals,
+    pub vitals: Vitals,
+    /// A fault that somebody asked for.
+    pub planned: Option<inject::Planned>,
     /// When the heartbeats are looked at next.
     look_ns: u64,
 }
@@ -70,7 +72,10 @@ impl Supervisor {
             let until_ns = until(c);
             let runs = board.pools.get(n).is_some_and(|&pool| inherit::runs(pool));
             let state = if vault.is_inherited() { resume(vault.known(n), runs, until_ns) } else { State::Waiting };
-            let child = inherit::running(n).filter(|_| matches!(state, State::Up | State::Starting { .. }));
+            // One that was just being ended has a pool, but no thread any more: it will never say so.
+            let runs = matches!(state, State::Up | State::Starting { .. });
+            let child = inherit::running(n).filter(|child| runs && child.thread.usage().is_ok());
+            let state = if runs && child.is_none() { State::Waiting } else { state };
             let history = if vault.is_inherited() { vault.history(n) } else { History::NONE };
             Record { state, child, pulse: Pulse::default(), policy: Policy::new(c.restart, history.window), history }
         };
@@ -88,6 +93,7 @@ impl Supervisor {
             waiting: Vec::with_capacity(count),
             line: String::with_capacity(report::LINE_BYTES),
             vitals,
+            planned: None,
             look_ns: 0,
         };
         supervisor.begin_fetching()?;
@@ -113,10 +119,18 @@ impl Supervisor {
     pub fn run(&mut self) {
         loop {
             rt::health::beat();
+            self.inject_what_is_due();
             self.start_what_is_due();
             self.announce();
             let look = self.look_for_hangs();
-            let timeout = match self.records.iter().filter_map(|r| r.state.deadline_ns()).chain(look).min() {
+            let timeout = match self
+                .records
+                .iter()
+                .filter_map(|r| r.state.deadline_ns())
+                .chain(look)
+                .chain(self.planned.map(|it| it.at_ns))
+                .min()
+            {
                 Some(deadline) => deadline.saturating_sub(rt::clock::now_ns()).max(1),
                 None => FOREVER,
             };
@@ -232,6 +246,11 @@ impl Supervisor {
             SUPERVISES => {
                 let request = rt::channel::take(received);
                 let answer = api_supervisor::dispatch(self, Badge(u64::from(client)), &request);
+                answer_with(&answer, None);
+            }
+            INJECTS => {
+                let request = rt::channel::take(received);
+                let answer = api_injector::dispatch(self, Badge(u64::from(client)), &request);
                 answer_with(&answer, None);
             }
             POWERS => {

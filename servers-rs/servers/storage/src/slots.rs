@@ -8,7 +8,7 @@
 
 use crate::disk::Medium;
 use api_slot::{Error, Serve, State};
-use gpt::{Change, Entry, Guid};
+use gpt::{Change, Entry, Guid, SlotAttributes};
 use ipc::Badge;
 
 pub struct Slots<M> {
@@ -42,7 +42,24 @@ impl<M: Medium> Serve for Slots<M> {
 
     fn confirm(&mut self, client: Badge) -> Result<State, Error> {
         let (read, entry, _) = self.look()?;
-        let change = Change { index: entry.index, attributes: entry.slot_attributes().confirmed() };
+        self.set(&read, &entry, entry.slot_attributes().confirmed())?;
+        self.state(client)
+    }
+
+    fn give_up(&mut self, client: Badge) -> Result<State, Error> {
+        let (read, entry, _) = self.look()?;
+        let (table, _) = read.table().map_err(|error| report(&error, Error::Damaged))?;
+        if !table.slots().iter().any(|other| other.index != entry.index && other.slot_attributes().is_bootable()) {
+            return Err(Error::OnlyOne);
+        }
+        self.set(&read, &entry, entry.slot_attributes().given_up())?;
+        self.state(client)
+    }
+}
+
+impl<M: Medium> Slots<M> {
+    fn set(&mut self, read: &gpt::Disk, entry: &Entry, attributes: SlotAttributes) -> Result<(), Error> {
+        let change = Change { index: entry.index, attributes };
         let writes = read.set_attributes(&[change]).map_err(|error| report(&error, Error::Damaged))?;
         let disk = self.disk.as_mut().ok_or(Error::NoSlot)?;
         for write in &writes {
@@ -50,7 +67,7 @@ impl<M: Medium> Serve for Slots<M> {
                 .and_then(|()| disk.flush())
                 .map_err(|error| report(&error, Error::DeviceFailed))?;
         }
-        self.state(client)
+        Ok(())
     }
 }
 
@@ -176,6 +193,22 @@ mod tests {
             let all: Vec<String> = table.slots().iter().map(|e| e.slot_attributes().to_string()).collect();
             assert_eq!(all, ["priority=2 tries=0 successful=1", "priority=1 tries=0 successful=1"]);
         }
+    }
+
+    #[test]
+    fn a_slot_that_is_given_up_is_booted_no_more_if_there_is_another() {
+        let disk = disk(usize::MAX);
+        let mut it = slots(&disk);
+        assert_eq!(it.confirm(), Ok(NEW));
+        let given_up = State { tries: 0, successful: false, ..NEW };
+        assert_eq!(it.give_up(), Ok(given_up));
+        assert_eq!(it.give_up(), Ok(given_up), "a second time changes nothing");
+        let facts = Facts { slot: 2, ..Facts::default() };
+        let b = find_slot(&disk, &facts).unwrap();
+        let other = Slots::new(Some(disk.clone()), Some((b.guid, b.name)));
+        let mut other = api_slot::Client(Pair::new(other, Badge(1), api_slot::dispatch));
+        assert_eq!(other.give_up(), Err(Error::OnlyOne), "the last one stays");
+        assert_eq!(api_slot::label::give_up, rt::manifest::startup::kept::GIVE_UP_SLOT, "as root calls it");
     }
 
     #[test]

@@ -25,7 +25,13 @@ fn main() {
 /// The process server answers when the start has ended.
 fn all_up() -> bool {
     let Some((endpoint, _)) = grant::call(api_process::NAME) else { return false };
-    api_process::Client(Channel(endpoint)).wait_all_up().unwrap_or(false)
+    loop {
+        // A process server that dies meanwhile has a successor, which knows.
+        match api_process::Client(Channel(endpoint)).wait_all_up() {
+            Err(api_process::Error::Restarted) => {}
+            answer => return answer.unwrap_or(false),
+        }
+    }
 }
 
 fn confirm(slot: &str) {

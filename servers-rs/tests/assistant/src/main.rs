@@ -14,7 +14,14 @@ struct Assistant {
     born_ns: u64,
 }
 
+/// As an argument: it dies at its start, with this code.
+const POISONED: &str = "poisoned";
+const POISONED_CODE: u64 = 77;
+
 fn main() {
+    if rt::start::startup().arguments.iter().any(|argument| argument == POISONED) {
+        sys::thread_exit(POISONED_CODE);
+    }
     let (endpoint, _, _) = grant::serve().expect("the manifest says that this component serves assistant");
     let mut assistant = Assistant { born_ns: clock::now_ns() };
     grant::say_ready();
@@ -68,6 +75,9 @@ impl Serve for Assistant {
                 _ => return Err(Error::Unknown),
             }
         }
+    }
+    fn poison(&mut self, client: Badge, kind: u32) -> Result<(), Error> {
+        self.fault(client, kind)
     }
     fn toil(&mut self, _: Badge, ms: u32) -> Result<(), Error> {
         let until = clock::now_ns() + u64::from(ms) * 1_000_000;

@@ -30,6 +30,8 @@ pub enum Give {
     Memory(&'static str, Memory, u64, Rights),
 }
 
+const HEAP_BYTES: u64 = 65536;
+
 /// A partner's role and limits.
 pub struct Part<'a> {
     pub role: &'static str,
@@ -84,6 +86,7 @@ impl Stage {
         let limits = Limits {
             memory_bytes: part.memory_bytes,
             stack_bytes: 16384,
+            heap_bytes: HEAP_BYTES,
             table_slots: 256,
             priority: part.priority,
             budget_us: 0,
@@ -122,7 +125,7 @@ impl Stage {
         }
         let arguments = part.arguments.clone();
         let startup =
-            Startup { name: part.role.into(), arguments, heap_bytes: 65536, log_level: 4, grants, ..Startup::default() };
+            Startup { name: part.role.into(), arguments, heap_bytes: HEAP_BYTES, log_level: 4, grants, ..Startup::default() };
         must("loading a partner", child.load(&self.program, self.file))?;
         must("starting a partner", child.start(&self.program, &startup, part.faults, limits))
     }

@@ -26,6 +26,8 @@ pub const TESTS: &[Test] = &[
     Test { promise: "who is no component cannot be ended", run: unknown },
     Test { promise: "a server that hangs is ended, its caller told, and the next one serves", run: hangs },
     Test { promise: "a server that waits or works for longer than its heartbeat is left alone", run: not_hangs },
+    Test { promise: "a request that kills its server twice is failed back, and the third serves others", run: poisoned_request },
+    Test { promise: "a service that dies at its start is given up, and all others are up", run: poisoned_service },
     Test { promise: "a server that is stopped keeps its callers waiting until it is started again", run: stopped },
     Test { promise: "when the process server dies the others run on, and the new one looks after them", run: process },
 ];
@@ -208,6 +210,23 @@ fn stopped() -> Found {
     must("reading", Reader::new()?.read(PATH))?;
     comes_back("virtio-blk")?;
     equal(status("virtio-blk")?.deaths, deaths)
+}
+fn poisoned_request() -> Found {
+    let mut it = assistant()?;
+    let before = status("assistant")?.deaths;
+    equal(it.poison(2), Err(api_assistant::Error::Restarted))?;
+    equal(must("calling the third", it.echo(7))?.0, 7)?;
+    let after = status("assistant")?;
+    equal((after.deaths, after.cause), (before + 2, Cause::Fault))
+}
+fn poisoned_service() -> Found {
+    let it = status("poisoned")?;
+    // Its limit is 3: the fourth death is the last.
+    equal((it.condition, it.deaths, it.cause, it.code), (Condition::GivenUp, 4, Cause::Exit, 77))?;
+    for name in ["uart", "virtio-blk", "storage", "assistant"] {
+        equal(status(name)?.condition, Condition::Up)?;
+    }
+    Ok(())
 }
 fn last_words(name: &str) -> Result<String, String> {
     let mut supervisor = supervisor()?;

@@ -3,12 +3,14 @@
 //! The orchestrator checks more, with file and line; this is what would make a bundle that cannot start.
 
 use crate::input::{Component, Input};
-use manifest::component::MAX_COMPONENTS;
+use manifest::component::{MAX_COMPONENTS, Profile};
 use std::collections::{BTreeMap, BTreeSet};
 
 const PAGE: u64 = program::PAGE_BYTES;
 /// Served by the process server, which stands in no component's `serves`.
-const OF_PROCESS: [&str; 3] = ["process", "supervisor", "power"];
+const OF_PROCESS: [&str; 4] = ["process", "supervisor", "power", INJECTOR];
+/// Faults on purpose: not in production.
+const INJECTOR: &str = "injector";
 /// `Origin::version` has 64 bytes and ends with a zero.
 const MAX_VERSION_BYTES: usize = 63;
 
@@ -27,6 +29,11 @@ pub fn problems(input: &Input) -> Vec<String> {
         found.push(format!("components: {} are more than {MAX_COMPONENTS}", input.components.len()));
     }
     input.components.iter().for_each(|c| component(c, &mut found));
+    if input.profile == Profile::Prod {
+        for c in input.components.iter().filter(|c| c.calls.iter().any(|call| call.interface == INJECTOR)) {
+            found.push(format!("components.{}.calls: \"{INJECTOR}\" is not granted in production", c.name));
+        }
+    }
     names_and_order(input, &mut found);
     interfaces(input, &mut found);
     found

@@ -165,6 +165,18 @@ fn programs_that_cannot_run_are_refused_by_their_fault() {
 }
 
 #[test]
+fn faults_on_purpose_are_refused_in_production_alone() {
+    let folder = Folder::new("injector");
+    for (profile, status) in [("dev", 0), ("prod", 2)] {
+        let mut it = folder.example();
+        it["profile"] = json!(profile);
+        it["components"][1]["calls"] = json!([{ "interface": "injector", "because": "a test of healing" }]);
+        let done = folder.build(&it);
+        assert_eq!(done.status.code(), Some(status), "{profile}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+#[test]
 fn what_is_no_bundle_is_refused() {
     let folder = Folder::new("inspect");
     for (name, bytes) in [("empty", vec![]), ("text", vec![b'x'; 5000])] {
