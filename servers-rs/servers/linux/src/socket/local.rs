@@ -53,7 +53,7 @@ impl Names {
     fn take_port(&self, style: Style, port: u16, socket: &Arc<Local>) -> Result<u16> {
         let mut ports = self.ports.lock();
         let is_free = |port: u16, ports: &BTreeMap<(Style, u16), Weak<Local>>| {
-            !ports.get(&(style, port)).is_some_and(|one| one.strong_count() > 0)
+            ports.get(&(style, port)).is_none_or(|one| one.strong_count() == 0)
         };
         let start = self.next.fetch_add(1, Ordering::Relaxed) % u32::from(EPHEMERAL.end() - EPHEMERAL.start());
         let port = match port {

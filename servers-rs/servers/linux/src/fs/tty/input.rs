@@ -150,11 +150,7 @@ impl State {
                 all.append(&mut self.typed);
                 self.typed = all;
             }
-            (false, true) => {
-                if !self.typed.is_empty() {
-                    self.finish_line();
-                }
-            }
+            (false, true) if !self.typed.is_empty() => self.finish_line(),
             _ => {}
         }
     }

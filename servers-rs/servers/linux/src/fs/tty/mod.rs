@@ -19,7 +19,7 @@ pub use registry::{PtsFs, Terminals};
 use crate::errno::{EAGAIN, EIO, ERESTART, Result};
 use crate::signal::request::To;
 use crate::user::UserMemory;
-use crate::vfs::{Caller, Events, File, Side, Sink, Source};
+use crate::vfs::{Caller, Events, File, Side, Sink, Source, Stat};
 use crate::wait::Queue;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -142,6 +142,8 @@ impl Terminal {
         }
         self.wake_readers();
         self.master_readable.wake_all();
+        // VSTART, and a signal that drops what waits to go out, let writers go on.
+        self.writable.wake_all();
         if foreground != 0 {
             signals.iter().for_each(|signal| self.jobs.send(To::Group(foreground), *signal, raw::SI_KERNEL as i32));
         }
@@ -324,6 +326,9 @@ impl File for End {
     }
     fn ioctl(&self, caller: &Caller<'_>, memory: &mut dyn UserMemory, request: u32, argument: u64) -> Result<u64> {
         self.0.control(caller, memory, request, argument, control::Who::Slave)
+    }
+    fn stat(&self) -> Result<Stat> {
+        Ok(Stat { mode: raw::S_IFCHR | 0o620, links: 1, represents: self.0.number, block_bytes: 1024, ..Stat::default() })
     }
     fn readable_bytes(&self) -> Option<u64> {
         let state = self.0.state.lock();

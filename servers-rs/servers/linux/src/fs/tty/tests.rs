@@ -158,3 +158,16 @@ fn a_session_ends_with_a_hang_up_for_its_foreground() {
     assert_eq!(desk.log.0.lock().as_slice(), [(To::Group(10), raw::SIGHUP), (To::Group(10), raw::SIGCONT)]);
     assert!(desk.terminals.of_session(10).is_none());
 }
+
+#[test]
+fn who_was_held_back_goes_on_when_the_line_is_let_go() {
+    let desk = desk();
+    desk.types("\x13");
+    assert_eq!(desk.end.write(&desk.world.caller(), 0, &mut BytesSource(b"x")), Err(EAGAIN));
+    let woken = Arc::new(crate::world::Woken::default());
+    let waker: Arc<dyn crate::wait::Waker> = woken.clone();
+    desk.end.queue(Side::Output).unwrap().add(&waker);
+    desk.types("\x11");
+    assert_eq!(woken.0.load(core::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(desk.end.write(&desk.world.caller(), 0, &mut BytesSource(b"x")), Ok(1));
+}
