@@ -93,6 +93,35 @@ const jobs = {
     socket.close();
     return { said };
   },
+  /** Asks the guest for a name, and is the resolver that it asks: each answer is bytes in hex behind the question's number. */
+  async named({ host, own, name, datagram, stream }) {
+    const whole = (question, hex) => Buffer.concat([question.subarray(0, 2), Buffer.from(hex, 'hex')]);
+    const asked = { datagrams: 0, streams: 0 };
+    const udp = createSocket('udp6');
+    udp.on('message', (question, from) => {
+      asked.datagrams += 1;
+      for (const hex of datagram) udp.send(whole(question, hex), from.port, from.address);
+    });
+    await new Promise((resolve) => udp.bind(53, own, resolve));
+    const tcp = createServer((socket) => {
+      asked.streams += 1;
+      socket.on('error', () => undefined);
+      socket.once('data', (bytes) => {
+        const answer = whole(bytes.subarray(2), stream);
+        const length = Buffer.alloc(2);
+        length.writeUInt16BE(answer.length);
+        socket.end(Buffer.concat([length, answer]));
+      });
+    });
+    await new Promise((resolve) => tcp.listen(53, own, resolve));
+    const socket = await opened(host, 97);
+    const answer = text(socket);
+    socket.write(`${name}\n`);
+    const said = (await answer).trim();
+    udp.close();
+    tcp.close();
+    return { said, ...asked };
+  },
   async end({ host, name }) {
     const socket = await opened(host, 98);
     const answer = text(socket);

@@ -9,6 +9,7 @@ import { root } from './root.ts';
 
 export const prefix = 'fd00:1::';
 export const hostAddress = 'fd00:1::1';
+export const resolverAddress = 'fd00:1::53';
 
 const script = (socket: string) => `
 set -e
@@ -18,6 +19,7 @@ ip link set tap0 address 02:00:00:00:00:01
 ip link set tap0 up
 ip -6 address add ${hostAddress}/64 dev tap0 nodad
 ip -6 address add ${routerLink}/64 dev tap0 nodad
+ip -6 address add ${resolverAddress}/64 dev tap0 nodad
 qemu-system-x86_64 -M none -nodefaults -display none -netdev tap,id=tap,ifname=tap0,script=no,downscript=no \\
   -netdev stream,id=wire,server=off,addr.type=unix,addr.path='${socket}' \\
   -netdev hubport,id=a,hubid=0,netdev=tap -netdev hubport,id=b,hubid=0,netdev=wire <&- &

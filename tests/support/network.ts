@@ -5,7 +5,7 @@ import type { BadSignName, Machine } from '../../build/src/testing.ts';
 import { temporaryFolder } from '../../build/src/testing.ts';
 import { it as direct } from './direct.ts';
 import { guestLink, guestMac, icmp, routerAdvert, targetOf } from './frames.ts';
-import { LinuxHost, prefix } from './linux-host.ts';
+import { LinuxHost, prefix, resolverAddress } from './linux-host.ts';
 import { suiteBundle } from './suite.ts';
 import { Wire } from './wire.ts';
 
@@ -71,7 +71,7 @@ export async function withAddresses(network: Network, options?: Parameters<Netwo
 export async function giveAddresses(network: Network, machine: Machine): Promise<void> {
   await machine.console.waitFor(new RegExp(`^network: address ${guestLink}$`), { timeoutMs: 20_000 });
   const probed = network.wire.hears('the probe of the new address', (p) => targetOf(p, icmp.solicit) === guestPeer || undefined);
-  network.wire.say(routerAdvert({ prefix, resolver: 'fd00:1::53' }));
+  network.wire.say(routerAdvert({ prefix, resolver: resolverAddress }));
   await probed;
   await machine.console.waitFor(new RegExp(`^network: address ${guestPeer} of peer$`), { timeoutMs: 20_000 });
 }

@@ -7,6 +7,8 @@
 
 extern crate alloc;
 
+mod lookup;
+
 use alloc::vec::Vec;
 use api_socket::pipe::{self, DATAGRAM_BYTES, End};
 use api_socket::{Area, Cause, Client, Peer, State, one};
@@ -19,6 +21,8 @@ use rt::start::grant;
 use sys::{Capability, Endpoint, Memory, Notification, Pool, Rights};
 
 pub use api_socket::{Error, one::Error as SocketError};
+pub use dns::Kind;
+pub use lookup::Lookup;
 
 struct Window(Shared);
 impl pipe::Memory for Window {

@@ -50,15 +50,15 @@ pub struct Server<F, I> {
     doorbell: Notification,
     /// A capability that goes out with the answer, to be given up here afterwards.
     going: Option<Handle>,
-    next_port: u16,
+    /// Makes ports that nobody asked for by number.
+    ports: u64,
     now_ms: u64,
 }
 
 impl<F: Frames, I: Identifiers> Server<F, I> {
     pub fn new(stack: Stack<F, I>, clients: Vec<Client<Window>>, endpoint: Endpoint, doorbell: Notification, seed: u64) -> Self {
         let sockets = Sockets::new(rt::start::startup().heap_bytes as usize);
-        let next_port = FIRST_PORT + (seed % 16_384) as u16;
-        Server { stack, clients, sockets, endpoint, doorbell, going: None, next_port, now_ms: 0 }
+        Server { stack, clients, sockets, endpoint, doorbell, going: None, ports: seed.rotate_left(32), now_ms: 0 }
     }
 
     /// One turn of everything. True if there is more to do at once.
@@ -140,9 +140,13 @@ impl<F: Frames, I: Identifiers> Server<F, I> {
     }
     fn own_port(&mut self) -> u16 {
         loop {
-            self.next_port = if self.next_port == u16::MAX { FIRST_PORT } else { self.next_port + 1 };
-            if !self.sockets.has_port(self.next_port, &self.stack.sockets) {
-                return self.next_port;
+            // SplitMix64: RFC 6056, 3.3.1 wants ports that a stranger cannot foretell.
+            self.ports = self.ports.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (self.ports ^ self.ports >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let port = FIRST_PORT + (mixed >> 50) as u16;
+            if !self.sockets.has_port(port, &self.stack.sockets) {
+                return port;
             }
         }
     }

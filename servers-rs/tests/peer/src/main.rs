@@ -6,6 +6,7 @@
 //! | 7 | sends back what comes (TCP and UDP) |
 //! | 9 | takes everything, then says how much it was and its checksum |
 //! | 19 | takes a number as text, sends so many bytes and the end |
+//! | 97 | takes a name, says the IPv6 addresses that a resolver knows of it |
 //! | 98 | takes a component's name and ends it |
 //! | 99 | takes `address port count`, connects there, sends count bytes, expects them back, says how it went |
 //!
@@ -23,7 +24,7 @@ use work::{Job, Progress};
 
 const PIPE_BYTES: u32 = 16 * 1024;
 const BACKLOG: u16 = 64;
-const PORTS: [u16; 5] = [7, 9, 19, 98, 99];
+const PORTS: [u16; 6] = [7, 9, 19, 97, 98, 99];
 const SECOND_NS: u64 = 1_000_000_000;
 
 fn main() {

@@ -9,7 +9,7 @@ use core::net::Ipv6Addr;
 use ipc::Text;
 use rt::channel::Channel;
 use rt::start::grant;
-use sockets::{Net, Stream};
+use sockets::{Kind, Lookup, Net, Stream};
 
 const FNV_START: u32 = 0x811c_9dc5;
 const FNV_PRIME: u32 = 0x0100_0193;
@@ -29,6 +29,7 @@ enum Task {
     Ask { line: Vec<u8>, port: u16 },
     Source { sent: u64, count: u64 },
     Call { other: Option<Stream>, sent: u64, back: u64, count: u64, wrong: bool },
+    Look { lookup: Option<Lookup> },
     Say { text: Vec<u8> },
     Ending,
 }
@@ -57,8 +58,10 @@ impl Job {
     }
 
     pub fn end(self, net: &mut Net) {
-        if let Task::Call { other: Some(other), .. } = self.task {
-            net.close(other);
+        match self.task {
+            Task::Call { other: Some(other), .. } => net.close(other),
+            Task::Look { lookup: Some(lookup) } => lookup.end(net),
+            _ => {}
         }
         net.close(self.stream);
     }
@@ -107,6 +110,19 @@ impl Job {
                 *sent += self.stream.write(net, piece) as u64;
                 if *sent == *count { self.finish() } else { moved(next) }
             }
+            Task::Look { lookup } => {
+                let found = lookup.as_mut().and_then(|it| it.turn(net, rt::clock::now_ns()));
+                let Some(found) = found else { return Progress::Waits };
+                if let Some(lookup) = lookup.take() {
+                    lookup.end(net);
+                }
+                let text = match found {
+                    Ok(all) => all.iter().map(|octets| format!("{} ", Ipv6Addr::from(*octets))).collect(),
+                    Err(error) => format!("{error:?}"),
+                };
+                self.task = Task::Say { text: format!("{}\n", text.trim()).into_bytes() };
+                Progress::Moved
+            }
             Task::Say { text } => {
                 let count = self.stream.write(net, text);
                 text.drain(..count);
@@ -151,6 +167,13 @@ fn asked(port: u16, text: &str, net: &mut Net) -> Task {
     let say = |text: &str| Task::Say { text: format!("{text}\n").into_bytes() };
     if port == 19 {
         return text.parse().map_or_else(|_| say("how many?"), |count| Task::Source { sent: 0, count });
+    }
+    if port == 97 {
+        let number = rt::clock::now_ns() as u16;
+        return match Lookup::begin(net, text, Kind::V6, number) {
+            Ok(lookup) => Task::Look { lookup: Some(lookup) },
+            Err(error) => say(&format!("{error:?}")),
+        };
     }
     if port == 98 {
         let ended = grant::call(api_supervisor::NAME)
