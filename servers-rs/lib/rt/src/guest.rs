@@ -113,9 +113,8 @@ impl Page {
         Ok(Page { memory, address: window.address(), window: Some(window) })
     }
 
-    /// As [`Page::new`], mapped beside the stack of the calling thread, once for each thread but the first: no window is used.
-    pub fn beside_stack(pool: Pool) -> sys::Result<Page> {
-        let address = crate::thread::state_page().ok_or(Error::BadState)?;
+    /// As [`Page::new`], mapped for ever at a free address that the caller chose: no window is used.
+    pub(crate) fn at(pool: Pool, address: u64) -> sys::Result<Page> {
         let memory = pool.create_memory(PAGE_BYTES)?;
         match AddressSpace(start::ADDRESS_SPACE).map(memory, 0, address, PAGE_BYTES, Rights::READ | Rights::WRITE) {
             Ok(()) => Ok(Page { memory, address, window: None }),

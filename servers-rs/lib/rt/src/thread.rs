@@ -35,7 +35,31 @@ pub fn spawn_with(
     fault: Option<Endpoint>,
     work: Box<dyn FnOnce() + Send>,
 ) -> sys::Result<Thread> {
+    start_in(room(stack_bytes)?, name, priority, fault, work)
+}
+
+/// As [`spawn_with`], for a thread that runs guests: `make` gets the state page, which is the thread's for ever, and gives the work, and
+/// whatever else the caller wants of it.
+pub fn spawn_guest<R>(
+    name: &str,
+    priority: u8,
+    stack_bytes: u64,
+    fault: Option<Endpoint>,
+    make: impl FnOnce(crate::guest::Page) -> (Box<dyn FnOnce() + Send>, R),
+) -> sys::Result<(Thread, R)> {
     let (buffer, top) = room(stack_bytes)?;
+    let page = crate::guest::Page::at(Pool(start::POOL), top - SLOT_BYTES + STATE_OFFSET_BYTES)?;
+    let (work, result) = make(page);
+    Ok((start_in((buffer, top), name, priority, fault, work)?, result))
+}
+
+fn start_in(
+    (buffer, top): (Memory, u64),
+    name: &str,
+    priority: u8,
+    fault: Option<Endpoint>,
+    work: Box<dyn FnOnce() + Send>,
+) -> sys::Result<Thread> {
     let (pool, space) = (Pool(start::POOL), AddressSpace(start::ADDRESS_SPACE));
     let thread = pool.create_thread()?;
     let mut short = [0; 8];
@@ -150,13 +174,6 @@ unsafe extern "C" fn enter_with(work: *mut Box<dyn FnOnce() + Send>) -> ! {
     let work = unsafe { Box::from_raw(work) };
     work();
     sys::thread_exit(0)
-}
-
-/// Where the state page of the calling thread's guest may be; `None` for the first thread.
-pub(crate) fn state_page() -> Option<u64> {
-    let marker = 0u8;
-    let address = &raw const marker as u64;
-    area().contains(&address).then_some(address / SLOT_BYTES * SLOT_BYTES + STATE_OFFSET_BYTES)
 }
 
 fn area() -> core::ops::Range<u64> {

@@ -55,6 +55,9 @@ impl Platform for Hosted {
     fn new_space(&self) -> Result<Arc<dyn GuestSpace>> {
         Ok(Arc::new(HostedSpace::default()))
     }
+    fn note(&self, what: core::fmt::Arguments<'_>) {
+        std::println!("{what}");
+    }
     fn worker(&self) -> Result<Arc<dyn Worker>> {
         Err(ENOMEM)
     }

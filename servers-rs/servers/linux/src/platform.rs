@@ -4,8 +4,10 @@
 
 use crate::errno::Result;
 use crate::wait::Waker;
+use abi::guest::State;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt::Debug;
 
 pub const PAGE_BYTES: u64 = 4096;
@@ -65,6 +67,8 @@ pub trait Platform: Send + Sync + Debug {
     fn update_u32(&self, at: u64, change: &mut dyn FnMut(u32) -> Option<u32>) -> u32;
     /// An empty space. Errors: `ENOMEM`.
     fn new_space(&self) -> Result<Arc<dyn GuestSpace>>;
+    /// A line for the log.
+    fn note(&self, what: core::fmt::Arguments<'_>);
     /// A thread that waits to be told what to run. Errors: `EAGAIN`.
     fn worker(&self) -> Result<Arc<dyn Worker>>;
 }
@@ -81,11 +85,22 @@ pub trait GuestSpace: Send + Sync + Debug {
     fn as_any(&self) -> &dyn core::any::Any;
 }
 
-/// A thread of ours that runs one of a guest's.
+/// A thread of ours that runs one of a guest's. What concerns registers is for the thread itself, when its guest is out.
 pub trait Worker: Waker {
-    /// It comes out of its guest, or does not go in: now or the next time.
+    /// It comes out of its guest or of its wait, or does not go in: now or the next time.
     fn kick(&self);
     /// Hands the waiting thread its guest thread.
     fn begin(&self, what: Box<crate::task::Start>);
-    fn waker(self: Arc<Self>) -> Arc<dyn Waker>;
+    fn state(&self) -> State;
+    fn set_state(&self, state: &State);
+    /// `rax`, and the guest goes on behind its call.
+    fn set_answer(&self, value: u64);
+    /// Vector registers as XSAVE has them in its standard format.
+    fn save_vector(&self) -> Vec<u8>;
+    /// `None`: as a program finds them when it starts. Errors: `EINVAL`.
+    fn load_vector(&self, image: Option<&[u8]>) -> Result<()>;
+    /// Bits of XCR0 that guests have; bits that MXCSR has.
+    fn vector_features(&self) -> (u64, u32);
+    /// Its guest is in that space from now on. Errors: `ENOMEM`.
+    fn attach(&self, space: &Arc<dyn GuestSpace>) -> Result<()>;
 }

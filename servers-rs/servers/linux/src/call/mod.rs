@@ -9,11 +9,14 @@ pub mod descriptor;
 pub mod directory;
 pub mod epoll;
 pub mod futex;
+pub mod kill;
 pub mod lock;
+pub mod memory;
 pub mod message;
 pub mod mount;
 pub mod name;
 pub mod open;
+pub mod own;
 pub mod pipe;
 pub mod poll;
 #[cfg(test)]
@@ -24,6 +27,7 @@ pub mod socket;
 #[cfg(test)]
 mod socket_tests;
 pub mod stat;
+pub mod task;
 #[cfg(test)]
 mod tests;
 pub mod time;

@@ -44,6 +44,11 @@ impl Space {
         Ok(())
     }
 
+    /// Whether a page is in memory.
+    pub fn has(&self, address: u64) -> bool {
+        self.table.get(address).frame().is_some()
+    }
+
     /// What stands in a word shared with others is known by: the frame, and where in it.
     pub fn key(&mut self, address: u64, access: Access) -> Result<u64> {
         self.place(address, access)

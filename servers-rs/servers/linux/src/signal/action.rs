@@ -89,7 +89,7 @@ impl Actions {
     }
 
     /// A fault that is blocked or ignored kills, whatever the program wanted (force_sig of Linux).
-    pub(super) fn forget(&mut self, signal: u32) {
+    pub fn forget(&mut self, signal: u32) {
         if let Some(place) = self.0.get_mut((signal as usize).wrapping_sub(1)) {
             *place = Action::default();
         }

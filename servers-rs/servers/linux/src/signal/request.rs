@@ -34,6 +34,10 @@ pub struct Requests {
 }
 
 impl Requests {
+    /// Of a caller that blocks or ignores these.
+    pub fn of(deaf: u64) -> Requests {
+        Requests { deaf, ..Requests::default() }
+    }
     pub fn raise(&self, to: To, signal: u32, code: i32) {
         self.raised.borrow_mut().push(Request { to, signal, code });
     }

@@ -18,7 +18,7 @@ pub enum Serve {
     Task(TaskHandler),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// A `__NR_` of linux_raw_sys.
     pub number: u32,

@@ -1,6 +1,147 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
-//! Calls of processes, memory, signals, time and futexes.
+//! Calls of processes, memory, signals and futexes.
 
-use super::Row;
+use super::{Row, Serve};
+use crate::call::{kill, memory, own, task as ids};
+use crate::task::{TaskHandler, clone, exec, reap};
+use linux_raw_sys::general::*;
 
-pub const ROWS: &[Row] = &[];
+const fn row(number: u32, name: &'static str, handler: TaskHandler) -> Row {
+    Row { number, name, serve: Serve::Task(handler), done: &[], notes: "" }
+}
+const fn noted(number: u32, name: &'static str, handler: TaskHandler, done: &'static [&'static str], notes: &'static str) -> Row {
+    Row { number, name, serve: Serve::Task(handler), done, notes }
+}
+
+const CLONE: &[&str] = &[
+    "CLONE_VM",
+    "CLONE_FS",
+    "CLONE_FILES",
+    "CLONE_SIGHAND",
+    "CLONE_VFORK",
+    "CLONE_PARENT",
+    "CLONE_THREAD",
+    "CLONE_SYSVSEM",
+    "CLONE_SETTLS",
+    "CLONE_PARENT_SETTID",
+    "CLONE_CHILD_CLEARTID",
+    "CLONE_CHILD_SETTID",
+];
+const MMAP: &[&str] = &[
+    "MAP_SHARED",
+    "MAP_SHARED_VALIDATE",
+    "MAP_PRIVATE",
+    "MAP_FIXED",
+    "MAP_FIXED_NOREPLACE",
+    "MAP_ANONYMOUS",
+    "MAP_GROWSDOWN",
+    "MAP_NORESERVE",
+    "MAP_POPULATE",
+    "MAP_LOCKED",
+    "MAP_STACK",
+    "MAP_DENYWRITE",
+];
+const FUTEX: &[&str] = &[
+    "FUTEX_WAIT",
+    "FUTEX_WAKE",
+    "FUTEX_REQUEUE",
+    "FUTEX_CMP_REQUEUE",
+    "FUTEX_WAKE_OP",
+    "FUTEX_WAIT_BITSET",
+    "FUTEX_WAKE_BITSET",
+    "FUTEX_LOCK_PI",
+    "FUTEX_LOCK_PI2",
+    "FUTEX_UNLOCK_PI",
+    "FUTEX_TRYLOCK_PI",
+    "FUTEX_PRIVATE_FLAG",
+    "FUTEX_CLOCK_REALTIME",
+];
+
+pub const ROWS: &[Row] = &[
+    noted(
+        __NR_mmap,
+        "mmap",
+        memory::mmap,
+        MMAP,
+        "a page that may be written and executed is one of both at a time, and changes by itself",
+    ),
+    row(__NR_mprotect, "mprotect", memory::mprotect),
+    row(__NR_munmap, "munmap", memory::munmap),
+    row(__NR_brk, "brk", memory::brk),
+    noted(__NR_mremap, "mremap", memory::mremap, &["MREMAP_MAYMOVE", "MREMAP_FIXED"], ""),
+    row(__NR_msync, "msync", memory::msync),
+    row(__NR_mincore, "mincore", memory::mincore),
+    noted(
+        __NR_madvise,
+        "madvise",
+        memory::madvise,
+        &["MADV_DONTNEED", "MADV_FREE", "MADV_DONTFORK", "MADV_WIPEONFORK"],
+        "MADV_FREE frees at once",
+    ),
+    row(__NR_mlock, "mlock", memory::mlock),
+    row(__NR_mlock2, "mlock2", memory::mlock),
+    row(__NR_munlock, "munlock", memory::munlock),
+    row(__NR_mlockall, "mlockall", memory::munlock),
+    row(__NR_munlockall, "munlockall", memory::munlock),
+    row(__NR_rt_sigaction, "rt_sigaction", own::rt_sigaction),
+    row(__NR_rt_sigprocmask, "rt_sigprocmask", own::rt_sigprocmask),
+    row(__NR_rt_sigreturn, "rt_sigreturn", own::rt_sigreturn),
+    row(__NR_rt_sigpending, "rt_sigpending", own::rt_sigpending),
+    row(__NR_rt_sigtimedwait, "rt_sigtimedwait", own::rt_sigtimedwait),
+    row(__NR_rt_sigsuspend, "rt_sigsuspend", own::rt_sigsuspend),
+    row(__NR_sigaltstack, "sigaltstack", own::sigaltstack),
+    row(__NR_pause, "pause", own::pause),
+    row(__NR_getitimer, "getitimer", own::getitimer),
+    noted(__NR_setitimer, "setitimer", own::setitimer, &["ITIMER_REAL"], ""),
+    row(__NR_alarm, "alarm", own::alarm),
+    noted(
+        __NR_timer_create,
+        "timer_create",
+        own::timer_create,
+        &["SIGEV_NONE", "SIGEV_SIGNAL", "SIGEV_THREAD_ID"],
+        "no processor time",
+    ),
+    row(__NR_timer_settime, "timer_settime", own::timer_settime),
+    row(__NR_timer_gettime, "timer_gettime", own::timer_gettime),
+    row(__NR_timer_getoverrun, "timer_getoverrun", own::timer_getoverrun),
+    row(__NR_timer_delete, "timer_delete", own::timer_delete),
+    row(__NR_kill, "kill", kill::kill),
+    row(__NR_tkill, "tkill", kill::tkill),
+    row(__NR_tgkill, "tgkill", kill::tgkill),
+    row(__NR_rt_sigqueueinfo, "rt_sigqueueinfo", kill::rt_sigqueueinfo),
+    row(__NR_rt_tgsigqueueinfo, "rt_tgsigqueueinfo", kill::rt_tgsigqueueinfo),
+    noted(__NR_futex, "futex", own::futex, FUTEX, "who holds a lock with priority inheritance does not inherit"),
+    row(__NR_futex_waitv, "futex_waitv", own::futex_waitv),
+    row(__NR_set_robust_list, "set_robust_list", ids::set_robust_list),
+    row(__NR_get_robust_list, "get_robust_list", ids::get_robust_list),
+    row(__NR_set_tid_address, "set_tid_address", ids::set_tid_address),
+    noted(__NR_clone, "clone", clone::clone, CLONE, "no namespaces"),
+    noted(__NR_clone3, "clone3", clone::clone3, CLONE, "no namespaces, no CLONE_PIDFD"),
+    row(__NR_fork, "fork", clone::fork),
+    row(__NR_vfork, "vfork", clone::vfork),
+    row(__NR_execve, "execve", exec::execve),
+    noted(__NR_execveat, "execveat", exec::execveat, &["AT_EMPTY_PATH", "AT_SYMLINK_NOFOLLOW"], ""),
+    row(__NR_exit, "exit", ids::exit),
+    row(__NR_exit_group, "exit_group", ids::exit_group),
+    noted(__NR_wait4, "wait4", reap::wait4, &["WNOHANG", "WUNTRACED", "WCONTINUED", "__WALL", "__WCLONE"], "usage is zero"),
+    noted(
+        __NR_waitid,
+        "waitid",
+        reap::waitid,
+        &["P_ALL", "P_PID", "P_PGID", "WNOHANG", "WEXITED", "WSTOPPED", "WCONTINUED", "WNOWAIT"],
+        "usage is zero",
+    ),
+    row(__NR_getpid, "getpid", ids::getpid),
+    row(__NR_gettid, "gettid", ids::gettid),
+    row(__NR_getppid, "getppid", ids::getppid),
+    row(__NR_getuid, "getuid", ids::getuid),
+    row(__NR_geteuid, "geteuid", ids::geteuid),
+    row(__NR_getgid, "getgid", ids::getgid),
+    row(__NR_getegid, "getegid", ids::getegid),
+    row(__NR_getpgrp, "getpgrp", ids::getpgrp),
+    row(__NR_getpgid, "getpgid", ids::getpgid),
+    row(__NR_setpgid, "setpgid", ids::setpgid),
+    row(__NR_getsid, "getsid", ids::getsid),
+    row(__NR_setsid, "setsid", ids::setsid),
+    noted(__NR_arch_prctl, "arch_prctl", ids::arch_prctl, &["ARCH_SET_FS", "ARCH_GET_FS", "ARCH_SET_GS", "ARCH_GET_GS"], ""),
+];
