@@ -4,6 +4,7 @@
 use super::Context;
 use super::argument::{at, call, open_file, usable_file};
 use crate::errno::{EFAULT, EINVAL, ENOENT, ENOTDIR, ERANGE, Result};
+use crate::fs::inotify;
 use crate::vfs::{Above, How, Kind, Place, Want, full_path, may_change, new_in};
 use alloc::vec::Vec;
 use linux_raw_sys::general::{self as raw, CAP_SYS_CHROOT};
@@ -90,6 +91,7 @@ fn make(cx: &mut Context<'_>, fd: u64, path: u64, mode: u64) -> Result<u64> {
     may_change(&caller, &found.parent)?;
     let new = new_in(&caller, &found.parent, raw::S_IFDIR | mode as u32 & 0o1777 & !at.fs.umask)?;
     found.parent.inode.create(&found.name, &new)?;
+    inotify::tell(&found.parent.inode, raw::IN_CREATE | raw::IN_ISDIR, &found.name, 0);
     Ok(0)
 }
 call!(mkdir | cx, a | { make(cx, raw::AT_FDCWD as u64, a[0], a[1]) });

@@ -9,6 +9,7 @@ pub mod descriptor;
 pub mod directory;
 pub mod epoll;
 pub mod futex;
+pub mod inotify;
 pub mod kill;
 pub mod lock;
 pub mod memory;

@@ -4,8 +4,10 @@
 use super::Context;
 use super::argument::{At, at, call, flags, new_name, path, put_cut};
 use crate::errno::{EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, EROFS, EXDEV, Result};
+use crate::fs::inotify;
 use crate::vfs::{Found, How, Kind, New, Place, may_change, new_in};
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
 use linux_raw_sys::general::{self as raw, CAP_DAC_READ_SEARCH, CAP_MKNOD};
 
 const HERE: u64 = raw::AT_FDCWD as u64;
@@ -23,6 +25,11 @@ fn victim(cx: &Context<'_>, found: &Found) -> Result<Place> {
     Ok(place)
 }
 
+fn gone(found: &Found, place: &Place, kind: u32) {
+    inotify::tell(&found.parent.inode, raw::IN_DELETE | kind, &found.name, 0);
+    inotify::tell(&place.inode, if kind == 0 { raw::IN_ATTRIB } else { raw::IN_DELETE_SELF }, b"", 0);
+}
+
 fn remove_file(cx: &mut Context<'_>, at: &At) -> Result<u64> {
     let found = at.resolve(cx, How::NOFOLLOW)?;
     if found.name.is_empty() {
@@ -33,7 +40,11 @@ fn remove_file(cx: &mut Context<'_>, at: &At) -> Result<u64> {
     match (is_directory, found.wants_directory) {
         (true, _) => Err(EISDIR),
         (false, true) => Err(ENOTDIR),
-        _ => found.parent.inode.unlink(&found.name).map(|()| 0),
+        _ => {
+            found.parent.inode.unlink(&found.name)?;
+            gone(&found, &place, 0);
+            Ok(0)
+        }
     }
 }
 
@@ -46,8 +57,10 @@ fn remove_directory(cx: &mut Context<'_>, at: &At) -> Result<u64> {
             () => ENOTEMPTY,
         });
     }
-    victim(cx, &found)?;
-    found.parent.inode.remove_directory(&found.name).map(|()| 0)
+    let place = victim(cx, &found)?;
+    found.parent.inode.remove_directory(&found.name)?;
+    gone(&found, &place, raw::IN_ISDIR);
+    Ok(0)
 }
 
 call!(
@@ -89,7 +102,9 @@ fn make_link(cx: &mut Context<'_>, old: &At, new: &At, flags: u32) -> Result<u64
         return Err(EPERM);
     }
     may_change(&cx.caller(), &found.parent)?;
-    found.parent.inode.link(&found.name, &place.inode).map(|()| 0)
+    found.parent.inode.link(&found.name, &place.inode)?;
+    inotify::tell(&found.parent.inode, raw::IN_CREATE, &found.name, 0);
+    Ok(0)
 }
 
 call!(
@@ -115,7 +130,9 @@ fn make(cx: &mut Context<'_>, at: &At, new: New<'_>) -> Result<u64> {
     let caller = cx.caller();
     may_change(&caller, &found.parent)?;
     let owned = new_in(&caller, &found.parent, new.mode)?;
-    found.parent.inode.create(&found.name, &New { uid: owned.uid, gid: owned.gid, ..new }).map(|_| 0)
+    found.parent.inode.create(&found.name, &New { uid: owned.uid, gid: owned.gid, ..new })?;
+    inotify::tell(&found.parent.inode, raw::IN_CREATE, &found.name, 0);
+    Ok(0)
 }
 
 fn symbolic(cx: &mut Context<'_>, target: u64, fd: u64, name: u64) -> Result<u64> {
@@ -171,7 +188,13 @@ fn move_name(cx: &mut Context<'_>, old: &At, new: &At, flags: u32) -> Result<u64
     if !is_directory && (from.wants_directory || to.wants_directory) {
         return Err(ENOTDIR);
     }
-    from.parent.inode.rename(&from.name, &to.parent.inode, &to.name, flags).map(|()| 0)
+    from.parent.inode.rename(&from.name, &to.parent.inode, &to.name, flags)?;
+    static MOVES: AtomicU32 = AtomicU32::new(1);
+    let (cookie, kind) = (MOVES.fetch_add(1, Ordering::Relaxed), if is_directory { raw::IN_ISDIR } else { 0 });
+    inotify::tell(&from.parent.inode, raw::IN_MOVED_FROM | kind, &from.name, cookie);
+    inotify::tell(&to.parent.inode, raw::IN_MOVED_TO | kind, &to.name, cookie);
+    inotify::tell(&place.inode, raw::IN_MOVE_SELF, b"", 0);
+    Ok(0)
 }
 call!(
     rename | cx,

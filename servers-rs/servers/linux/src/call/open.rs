@@ -4,6 +4,7 @@
 use super::argument::{at, call, flags, word};
 use super::{Context, or_wait};
 use crate::errno::{E2BIG, EAGAIN, EINVAL, Result};
+use crate::fs::inotify;
 use crate::user::UserMemoryExt;
 use crate::vfs::{LockOwner, OnExec, OpenFile, OpenHow, Side, check_resolve, open as open_path};
 use crate::wait::{Interrupted, Outcome};
@@ -53,6 +54,7 @@ fn open_at(cx: &mut Context<'_>, directory: u64, path: u64, how: OpenHow) -> Out
 /// It is open, or waits for its other end (fifo(7)).
 fn opened(cx: &mut Context<'_>, file: Arc<OpenFile>, flags: u32) -> Outcome {
     if !file.file.is_opening() {
+        inotify::tell_file(&file, raw::IN_OPEN);
         return install(cx, file, flags).into();
     }
     let queues = [file.file.queue(Side::Input), file.file.queue(Side::Output)];
@@ -119,6 +121,7 @@ pub fn closed(cx: &Context<'_>, file: &OpenFile) {
         locks.release(LockOwner::Process(cx.ids.pid));
     }
     file.file.closed(&cx.caller());
+    inotify::tell_file(file, if file.to_write().is_ok() { raw::IN_CLOSE_WRITE } else { raw::IN_CLOSE_NOWRITE });
 }
 
 call!(

@@ -4,6 +4,7 @@
 use super::argument::{flags, open_file, segment, segments};
 use super::{Clock, Context, or_wait};
 use crate::errno::{EAGAIN, EFBIG, EINVAL, EOPNOTSUPP, ESPIPE, Result};
+use crate::fs::inotify;
 use crate::signal::request::To;
 use crate::vfs::{Kind, OpenFile, Segment, Side, Source, UserSink, UserSource};
 use crate::wait::{Interrupted, Outcome};
@@ -109,6 +110,9 @@ fn write_all(
                     && has_position
                 {
                     *file.position() = at + n as u64;
+                }
+                if n > 0 {
+                    inotify::tell_file(file, raw::IN_MODIFY);
                 }
                 if n == 0 || source.left() == 0 || !file.file.writes_whole() {
                     return Ok(done);

@@ -234,4 +234,14 @@ pub const ROWS: &[Row] = &[
     ),
     row!(__NR_sendmmsg, "sendmmsg", message::sendmmsg, &[], ""),
     row!(__NR_recvmmsg, "recvmmsg", message::recvmmsg, &[], ""),
+    row!(__NR_inotify_init, "inotify_init", inotify::inotify_init, &[], ""),
+    row!(__NR_inotify_init1, "inotify_init1", inotify::inotify_init1, &["IN_CLOEXEC", "IN_NONBLOCK"], ""),
+    row!(
+        __NR_inotify_add_watch,
+        "inotify_add_watch",
+        inotify::inotify_add_watch,
+        &["IN_DONT_FOLLOW", "IN_ONLYDIR", "IN_MASK_ADD", "IN_MASK_CREATE", "IN_ONESHOT"],
+        "Reads (IN_ACCESS), chmod, chown and truncate are not told."
+    ),
+    row!(__NR_inotify_rm_watch, "inotify_rm_watch", inotify::inotify_rm_watch, &[], ""),
 ];

@@ -9,6 +9,7 @@ use super::mount::{Place, mount_flag};
 use super::open_file::{Named, OpenFile};
 use super::walk::{Found, How, may_change, resolve};
 use crate::errno::{EACCES, EEXIST, EISDIR, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS, Result};
+use crate::fs::inotify;
 use alloc::sync::Arc;
 use linux_raw_sys::general as raw;
 
@@ -57,6 +58,7 @@ fn create(caller: &Caller<'_>, fs: &FsContext, found: Found, how: OpenHow) -> Re
     may_change(caller, parent)?;
     let new = new_in(caller, parent, raw::S_IFREG | how.mode & 0o7777 & !fs.umask)?;
     let inode = parent.inode.create(&found.name, &new)?;
+    inotify::tell(&parent.inode, raw::IN_CREATE, &found.name, 0);
     // Whoever makes a file may do with it what was asked, whatever its mode (open(2)).
     let file = inode.clone().open(how.flags, caller)?;
     let place = Place { mount: parent.mount.clone(), inode };
