@@ -30,6 +30,8 @@ use sys::{Endpoint, Pool, start};
 /// Exit code when a thread of ours failed: its own report stands in the log.
 const THREAD_FAILED: u64 = 104;
 const TIMER_PRIORITY: u8 = 70;
+/// Of a file system in memory that says nothing of its size.
+const MOST_FILE_BYTES: u64 = 64 << 20;
 const STACK_BYTES: u64 = 64 << 10;
 /// Of /dev/shm.
 const SHARED_BYTES: u64 = 32 << 20;
@@ -53,7 +55,7 @@ pub fn run() {
     let jobs = lock.lock().jobs.clone();
     let terminals = Terminals::new(Arc::new(Console::default()), jobs);
     let devices = CellDevices::new(terminals, random);
-    let means = Means { pages, clock: time, devices: devices.clone() };
+    let means = Means { pages, clock: time, devices: devices.clone(), limit_bytes: MOST_FILE_BYTES };
     let begun = start_alarm(lock, fault).and_then(|()| begin(lock, means, &devices));
     rt::start::grant::say_ready();
     if let Err(error) = begun {
