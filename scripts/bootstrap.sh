@@ -18,7 +18,7 @@ apt_packages=(
   libvirt-clients libxml2-utils graphviz                      # virt-xml-validate and the xmllint that it calls, pictures
   opensc softhsm2 faketime                                    # tests: keys in a token, another clock
   gdb                                                         # asks a running kernel: scripts/gdb
-  python3-venv openssl xz-utils gcc libc6-dev git ca-certificates
+  python3-venv openssl xz-utils cpio gcc libc6-dev git ca-certificates
 )
 rust_packages=(rustc-web cargo-web rust-web-src rust-web-llvm rustfmt-web rust-web-clippy lld-22)
 
