@@ -134,7 +134,7 @@ export const kernelRows: readonly KernelRow[] = [
   },
   {
     name: 'kernel.longest_interrupts_off',
-    how: 'most kernel instructions in a row without a moment for an interrupt, over all rows',
+    how: 'most kernel instructions in a row without a moment for an interrupt: all rows, 100,000 objects destroyed, attacks, 200,000 hostile calls',
     must: 20_000,
     goal: 5_000,
     peers: {},

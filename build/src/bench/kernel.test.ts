@@ -5,7 +5,13 @@ import { kernelRows } from './kernel-rows.ts';
 import { parseCounts } from './kernel-run.ts';
 
 const said = (row: string, heavy: string) => [row, `emulator: heavy: 0 ${heavy}`];
-const end = ['bench refused right NoRight', 'emulator: interrupts-off: longest=6000 runs=9 over_goal=1 over_must=0', 'bench end'];
+const end = [
+  'bench refused right NoRight',
+  'emulator: interrupts-off: longest=90000 runs=9 over_goal=1 over_must=1',
+  'emulator: interrupts-off: run=90000 function=_RNvXNtNtCs_7machine6x86_647consoleNtB2_4Uart9write_str:80000',
+  'emulator: interrupts-off: run=6000 function=_RNvMs1_6kernel7objects7mapping12fill_mapping:1690',
+  'bench end',
+];
 const call = 'bench row ipc.call_reply.other_as.4w operations 10000 instructions 3005000';
 
 describe('the kernel benchmark', () => {
@@ -41,6 +47,13 @@ describe('the kernel benchmark', () => {
     const table = kernelTable(kernelFigures(parseCounts([...said(call, 'cr3 20000'), ...end])), []);
     for (const { name } of kernelRows) expect(table).toContain(name);
     expect(table).toMatch(/guest\.page_fault .*not there yet/);
+  });
+
+  it('tells the longest operation apart from the longest line that the kernel says', () => {
+    const counts = parseCounts([...said(call, 'cr3 20000'), ...end]);
+    expect(counts.longestInterruptsOff).toEqual({ operations: 6000, console: 90_000 });
+    const [figure] = kernelFigures(counts).filter(({ name }) => name === 'kernel.longest_interrupts_off');
+    expect(figure).toMatchObject({ value: 6000, must: 20_000 });
   });
 
   it('takes no counts when the emulator and the program do not agree on how many there are', () => {

@@ -26,7 +26,7 @@ function figure(row: KernelRow, counts: Counts): KernelFigure | undefined {
     name,
     how,
     peers,
-    value: counts.longestInterruptsOff,
+    value: counts.longestInterruptsOff.operations,
     unit: 'instructions',
     ...(must === undefined ? {} : { must }),
     ...(goal === undefined ? {} : { goal }),

@@ -30,7 +30,15 @@ async function run(context: CommandContext): Promise<number> {
   const bench = { root, kernel, bundleTool: toolFile(build, 'bundle'), folder, say, signal };
   const counts = await countInstructions(bench);
   const figures = kernelFigures(counts);
-  const others = kernelSize(readFileSync(kernel));
+  const others: Figure[] = [
+    {
+      name: 'kernel.longest_interrupts_off.console',
+      value: counts.longestInterruptsOff.console,
+      unit: 'instructions',
+      how: 'the same where the kernel says a line on the serial console, which waits for the wire',
+    },
+    ...kernelSize(readFileSync(kernel)),
+  ];
   if (!flag(context.values, 'no-ratio')) others.push(...ratioFigures(await crossCpuRatio(bench)));
   const table = `${kernelTable(figures, others)}\n\nrefused on that path: ${counts.refusals}`;
   return report(context, 'kernel', { figures: [...figures, ...others], table, problems: missed(figures) });

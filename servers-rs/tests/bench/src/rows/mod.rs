@@ -5,6 +5,7 @@ mod fault;
 mod guest;
 mod interrupt;
 mod ipc;
+mod long;
 mod memory;
 mod object;
 mod ratio;
@@ -29,5 +30,6 @@ pub fn all(stage: &Stage) -> Result<(), Trouble> {
     object::pool()?;
     guest::system_call()?;
     guest::page_fault()?;
-    interrupt::to_user_thread(stage)
+    interrupt::to_user_thread(stage)?;
+    long::all()
 }
