@@ -97,5 +97,6 @@ pub fn facts(origin: &Origin, info: &RootInfo, manifest: &Manifest) -> Facts {
         verity_data_blocks: origin.verity_data_blocks,
         clock_offset_ns: info.clock_offset_ns,
         wall_clock_s: origin.wall_clock_s,
+        cpus: info.cpu_count as u32,
     }
 }

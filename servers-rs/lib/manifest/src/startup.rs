@@ -77,6 +77,8 @@ pub struct Facts {
     /// Time since the loader = kernel clock + this.
     pub clock_offset_ns: u64,
     pub wall_clock_s: u64,
+    /// CPUs that run.
+    pub cpus: u32,
 }
 
 impl Facts {

@@ -36,6 +36,7 @@ pub fn startup() -> &'static Startup {
             verity_data_blocks: 0,
             clock_offset_ns: 0,
             wall_clock_s: 0,
+            cpus: 1,
         },
         grants: alloc::vec::Vec::new(),
         held: alloc::vec::Vec::new(),

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! All tasks of the cell, and what they share. One lock is around it (README.adoc).
 
+use crate::call::system::Names;
 use crate::call::{Clock, Clocks};
 use crate::errno::{EPERM, ESRCH, Result};
 use crate::fs::device::Random;
 use crate::fs::tty::Jobs;
 use crate::futex::Futexes;
 use crate::memory::pages::Pages;
-use crate::platform::Platform;
+use crate::platform::{PAGE_BYTES, Platform};
 use crate::signal::info::Info;
 use crate::signal::request::To;
 use crate::signal::set::{Fate, fate};
@@ -42,6 +43,7 @@ pub struct Cell {
     pub alarm: Option<Arc<dyn Waker>>,
     /// Calls that are not there: by number and program, how often.
     pub missing: BTreeMap<(u64, [u8; 16]), u64>,
+    pub names: Names,
 }
 
 impl Cell {
@@ -57,6 +59,7 @@ impl Cell {
             running: 0,
             last_id: 0,
             missing: BTreeMap::new(),
+            names: Names::default(),
             jobs: Arc::default(),
             alarm: None,
         }
@@ -75,7 +78,10 @@ impl Cell {
         let mut fired = Vec::new();
         let mut next: Option<u64> = None;
         for (pid, process) in &mut self.processes {
-            process.timers.expire(now_ns, |one| fired.push((*pid, one)));
+            let (signals, threads) = (&process.signals, &self.threads);
+            let of_thread = |id| threads.values().any(|t| t.pid == *pid && t.signals.pending.holds_timer(id));
+            let waits = |id| signals.pending.holds_timer(id) || of_thread(id);
+            process.timers.expire(now_ns, waits, |one| fired.push((*pid, one)));
             next = [next, process.timers.next_ns()].into_iter().flatten().min();
         }
         for (pid, one) in fired {
@@ -132,6 +138,13 @@ impl Cell {
     /// The next new one is above it.
     pub fn reserve_id(&mut self, id: u32) {
         self.last_id = self.last_id.max(id);
+    }
+
+    /// Of the cell: what it may have, and what of that is free.
+    pub fn memory_bytes(&self) -> (u64, u64) {
+        let (used, _) = self.pages.lock().usage();
+        let total = self.platform.memory_bytes();
+        (total, total.saturating_sub(used * PAGE_BYTES))
     }
 
     /// Errors: `ESRCH`.

@@ -15,7 +15,7 @@ pub struct Hosted {
 }
 
 impl Hosted {
-    pub fn new(chunks: usize) -> Arc<dyn Platform> {
+    pub fn with_chunks(chunks: usize) -> Arc<dyn Platform> {
         let most_bytes = chunks * CHUNK_FRAMES as usize * PAGE_BYTES as usize;
         Arc::new(Hosted { memory: Mutex::new(Vec::new()), most_bytes })
     }
@@ -54,6 +54,12 @@ impl Platform for Hosted {
     }
     fn new_space(&self) -> Result<Arc<dyn GuestSpace>> {
         Ok(Arc::new(HostedSpace::default()))
+    }
+    fn memory_bytes(&self) -> u64 {
+        self.most_bytes as u64
+    }
+    fn cpus(&self) -> u32 {
+        2
     }
     fn note(&self, what: core::fmt::Arguments<'_>) {
         std::println!("{what}");

@@ -67,6 +67,10 @@ pub trait Platform: Send + Sync + Debug {
     fn update_u32(&self, at: u64, change: &mut dyn FnMut(u32) -> Option<u32>) -> u32;
     /// An empty space. Errors: `ENOMEM`.
     fn new_space(&self) -> Result<Arc<dyn GuestSpace>>;
+    /// All that the memory may grow to.
+    fn memory_bytes(&self) -> u64;
+    /// CPUs of the machine.
+    fn cpus(&self) -> u32;
     /// A line for the log.
     fn note(&self, what: core::fmt::Arguments<'_>);
     /// A thread that waits to be told what to run. Errors: `EAGAIN`.

@@ -4,13 +4,16 @@
 mod argument;
 pub mod attribute;
 mod blocking;
+pub mod control;
 pub mod copy;
 pub mod descriptor;
 pub mod directory;
 pub mod epoll;
 pub mod futex;
+pub mod identity;
 pub mod inotify;
 pub mod kill;
+pub mod limits;
 pub mod lock;
 pub mod memory;
 pub mod message;
@@ -22,12 +25,14 @@ pub mod pipe;
 pub mod poll;
 #[cfg(test)]
 mod poll_tests;
+pub mod schedule;
 pub mod seek;
 pub mod signal;
 pub mod socket;
 #[cfg(test)]
 mod socket_tests;
 pub mod stat;
+pub mod system;
 pub mod task;
 #[cfg(test)]
 mod tests;

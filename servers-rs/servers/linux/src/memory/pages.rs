@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_page_is_free_when_its_last_user_lets_it_go_and_zeroed_when_it_is_taken_again() {
-        let platform = Hosted::new(2);
+        let platform = Hosted::with_chunks(2);
         let mut pages = Pages::new(platform.clone());
         let (first, count) = pages.take_zeroed(3).unwrap();
         assert_eq!((first, count, pages.usage()), (Frame(0), 3, (3, 512)));
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_lies_in_one_chunk_and_the_end_is_an_error() {
-        let mut pages = Pages::new(Hosted::new(2));
+        let mut pages = Pages::new(Hosted::with_chunks(2));
         let all: Vec<_> = core::iter::from_fn(|| pages.take_zeroed(500).ok()).collect();
         assert_eq!(all, [(Frame(0), 500), (Frame(500), 12), (Frame(512), 500), (Frame(1012), 12)]);
         assert_eq!(pages.take(), Err(ENOMEM));

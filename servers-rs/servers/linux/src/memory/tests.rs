@@ -18,7 +18,7 @@ const RW: Access = Access(3);
 const AT: u64 = 0x10_0000;
 
 fn space() -> Space {
-    Space::new(&Arc::new(Mutex::new(Pages::new(Hosted::new(4))))).unwrap()
+    Space::new(&Arc::new(Mutex::new(Pages::new(Hosted::with_chunks(4))))).unwrap()
 }
 
 fn area(pages: u64, access: Access) -> Area {

@@ -84,6 +84,14 @@ impl Platform for Native {
     fn new_space(&self) -> Result<Arc<dyn GuestSpace>> {
         space::NativeSpace::new(&self.grant).map(|space| Arc::new(space) as Arc<dyn GuestSpace>).ok_or(ENOMEM)
     }
+    fn memory_bytes(&self) -> u64 {
+        let (limit, used) = Pool(start::POOL).usage().unwrap_or_default();
+        let free = limit.saturating_sub(used) * sys::PAGE_BYTES;
+        self.grant.length_bytes() + free
+    }
+    fn cpus(&self) -> u32 {
+        rt::start::facts().cpus
+    }
     fn note(&self, what: core::fmt::Arguments<'_>) {
         rt::warning!("{what}");
     }

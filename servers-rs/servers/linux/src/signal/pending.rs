@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! Signals that were sent and not taken: one of each standard signal, a queue of each real-time one (signal(7), "Queueing").
 
-use crate::signal::info::Info;
+use crate::signal::info::{Info, More};
 use crate::signal::set::Set;
 use alloc::collections::VecDeque;
 use linux_raw_sys::general::SIGRTMIN;
@@ -30,6 +30,11 @@ impl Pending {
     /// Queued records: what RLIMIT_SIGPENDING counts.
     pub fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether a signal of that timer is in the queue.
+    pub fn holds_timer(&self, timer: u32) -> bool {
+        self.queue.iter().any(|info| matches!(info.more, More::Timer { id, .. } if id == timer))
     }
 
     /// `room`: how many records its owner may still queue.
@@ -73,7 +78,6 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signal::info::More;
     use alloc::vec::Vec;
     use linux_raw_sys::general::{SI_QUEUE, SIGHUP, SIGSEGV, SIGTERM};
 

@@ -3,6 +3,7 @@
 //! `tasks.rs` and `files.rs` hold the rows; a call that has none answers ENOSYS, and is counted and logged.
 
 mod files;
+mod identity;
 mod tasks;
 mod time;
 
@@ -36,7 +37,7 @@ pub const LENGTH: usize = 512;
 /// By number.
 static BY_NUMBER: [Option<&Row>; LENGTH] = {
     let mut by_number = [None; LENGTH];
-    let tables = [files::ROWS, tasks::ROWS, time::ROWS];
+    let tables = [files::ROWS, tasks::ROWS, time::ROWS, identity::ROWS];
     let mut n = 0;
     while n < tables.len() {
         let mut m = 0;
@@ -65,7 +66,7 @@ mod tests {
 
     #[test]
     fn no_number_has_two_rows() {
-        assert_eq!(all().count(), files::ROWS.len() + tasks::ROWS.len() + time::ROWS.len());
+        assert_eq!(all().count(), files::ROWS.len() + tasks::ROWS.len() + time::ROWS.len() + identity::ROWS.len());
         assert!(find(u64::MAX).is_none());
     }
 }

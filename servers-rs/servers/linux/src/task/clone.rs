@@ -5,6 +5,7 @@ use super::current::{Current, Start};
 use super::process::{Known, News, Process, Thread, Vfork};
 use crate::cell::Cell;
 use crate::errno::{EAGAIN, EINVAL, ENOMEM, EPERM, Result};
+use crate::platform::PAGE_BYTES;
 use crate::signal::stack::AltStack;
 use crate::user::{UserMemory, UserMemoryExt};
 use crate::wait::{Interrupted, Outcome, Progress};
@@ -71,7 +72,7 @@ pub fn clone(current: &mut Current, cell: &mut Cell, [flags, stack, parent_tid, 
 /// `struct clone_args, its length`.
 pub fn clone3(current: &mut Current, cell: &mut Cell, [arguments, length, ..]: [u64; 6]) -> Outcome {
     let read = || -> Result<Wanted> {
-        if length < LEAST_ARGUMENT_BYTES || length > 4096 {
+        if !(LEAST_ARGUMENT_BYTES..=PAGE_BYTES).contains(&length) {
             return Err(EINVAL);
         }
         let mut bytes = [0; ARGUMENT_BYTES];
@@ -234,6 +235,8 @@ fn new_process(
         executable: own.executable.clone(),
         started_ns,
         timers: Default::default(),
+        settings: own.settings.for_child(),
+        children_used_ns: 0,
     };
     cell.processes.insert(pid, process);
     if let Some(parent) = cell.processes.get_mut(&parent) {

@@ -54,7 +54,7 @@ impl Current {
             match self.next(cell) {
                 Next::GoOn => return None,
                 Next::Handle { info, action, mask } => {
-                    let Some(Waiting { number, how, .. }) = self.waiting else { return None };
+                    let Waiting { number, how, .. } = self.waiting?;
                     let state = self.worker.state();
                     let restarts = how == Interrupted::Restart && action.has(SA_RESTART);
                     let state = match self.progress.done {

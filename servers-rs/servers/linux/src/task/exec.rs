@@ -167,8 +167,11 @@ fn open(current: &Current, caller: &Caller<'_>, directory: i32, path: &[u8], fla
     }
 }
 
+/// An interpreter's path, and what stands behind it.
+type Script<'a> = (&'a [u8], Option<&'a [u8]>);
+
 /// Interpreter and its argument of a first line `#! path argument`. Errors: `ENOEXEC` for one without a path.
-fn script(line: &[u8]) -> Result<Option<(&[u8], Option<&[u8]>)>> {
+fn script(line: &[u8]) -> Result<Option<Script<'_>>> {
     let Some(rest) = line.strip_prefix(b"#!") else { return Ok(None) };
     let cut = rest.len() == LINE_BYTES - 2;
     let end = rest.iter().position(|byte| *byte == b'\n');
@@ -208,6 +211,7 @@ fn become_it(current: &mut Current, cell: &mut Cell, ready: Ready, file: Arc<Ope
     let old = process.memory.replace(memory.clone());
     process.executable = Some(file);
     process.has_executed = true;
+    process.settings = process.settings.after_exec();
     let actions = process.signals.actions.lock().after_exec();
     process.signals.actions = Arc::new(Mutex::new(actions));
     thread.signals.stack = AltStack::default();

@@ -87,6 +87,8 @@ pub fn begin(cell: &mut Cell, fs: FsContext, files: FileTable, given: Arguments)
         executable: Some(executable),
         started_ns: cell.clocks.now_ns(crate::call::Clock::Monotonic),
         timers: Default::default(),
+        settings: Default::default(),
+        children_used_ns: 0,
     };
     cell.threads.insert(INIT, thread);
     cell.processes.insert(INIT, process);

@@ -2,6 +2,7 @@
 //! Processes and threads, and what each carries: `process`, `thread` are what the cell knows of them, `current` is a thread that
 //! runs, with the loop's decisions; `image`, `elf` and `exec` start programs, `clone` makes tasks, `exit` and `reap` end them.
 
+pub mod change;
 pub mod clone;
 pub mod credentials;
 pub mod current;
@@ -14,6 +15,7 @@ pub mod image;
 pub mod limits;
 pub mod process;
 pub mod reap;
+pub mod settings;
 
 use crate::wait::Outcome;
 pub use current::{Current, Start, Step};

@@ -3,6 +3,7 @@
 
 use super::credentials::Credentials;
 use super::limits::Limits;
+use super::settings::Settings;
 use crate::memory::space::Space;
 use crate::platform::Worker;
 use crate::signal::state::{ProcessSignals, ThreadSignals};
@@ -86,6 +87,9 @@ pub struct Process {
     pub executable: Option<Arc<OpenFile>>,
     pub started_ns: u64,
     pub timers: ProcessTimers,
+    pub settings: Settings,
+    /// Processor time of its children that it has waited for, and of theirs.
+    pub children_used_ns: u64,
 }
 
 impl Process {

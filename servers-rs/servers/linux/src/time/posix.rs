@@ -54,8 +54,6 @@ struct PosixTimer {
     timer: Timer,
     /// Expirations that had no signal of their own since the last that had one.
     overrun: u32,
-    /// A signal was sent and not taken yet.
-    signalled: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -93,8 +91,13 @@ impl ProcessTimers {
         let id = self.next_id;
         self.next_id = (id + 1) & i32::MAX as u32;
         let notify = notify.unwrap_or(Notify::Process { signal: SIGALRM, value: id.into() });
-        self.timers.insert(id, PosixTimer { clock, notify, timer: Timer::default(), overrun: 0, signalled: false });
+        self.timers.insert(id, PosixTimer { clock, notify, timer: Timer::default(), overrun: 0 });
         Ok(id)
+    }
+
+    /// execve(2) keeps the timer of setitimer(2) alone.
+    pub fn delete_all(&mut self) {
+        self.timers.clear();
     }
 
     pub fn delete(&mut self, id: u32) -> Result<()> {
@@ -113,7 +116,7 @@ impl ProcessTimers {
     /// `setting.value_ns` is of the monotonic clock if it is `absolute`. Returns what it was set to.
     pub fn set(&mut self, id: u32, setting: Setting, absolute: bool, now_ns: u64) -> Result<Setting> {
         let it = self.get(id)?;
-        (it.overrun, it.signalled) = (0, false);
+        it.overrun = 0;
         Ok(it.timer.set(setting, absolute, now_ns))
     }
 
@@ -126,21 +129,13 @@ impl ProcessTimers {
         self.get(id).map(|it| it.overrun)
     }
 
-    /// A signal of this timer was taken by its receiver: the next expiration has one of its own again. Returns how many were missed.
-    pub fn taken(&mut self, id: u32) -> u32 {
-        self.get(id).map_or(0, |it| {
-            it.signalled = false;
-            it.overrun
-        })
-    }
-
     /// When to look again, on the monotonic clock.
     pub fn next_ns(&self) -> Option<u64> {
         self.timers.values().map(|it| &it.timer).chain([&self.real]).filter_map(Timer::next_ns).min()
     }
 
-    /// Sends what is due.
-    pub fn expire(&mut self, now_ns: u64, mut send: impl FnMut(Fired)) {
+    /// Sends what is due. A timer whose last signal still waits to be taken, as `waits` says, sends none but counts.
+    pub fn expire(&mut self, now_ns: u64, waits: impl Fn(u32) -> bool, mut send: impl FnMut(Fired)) {
         if self.real.expirations(now_ns) > 0 {
             send(Fired { tid: None, info: Info::kernel(SIGALRM) });
         }
@@ -149,7 +144,7 @@ impl ProcessTimers {
             if times == 0 {
                 continue;
             }
-            if it.signalled {
+            if waits(*id) {
                 it.overrun = it.overrun.saturating_add(u32::try_from(times).unwrap_or(u32::MAX)).min(i32::MAX as u32);
                 continue;
             }
@@ -159,7 +154,6 @@ impl ProcessTimers {
                 Notify::Process { signal, value } => (None, signal, value),
                 Notify::Thread { tid, signal, value } => (Some(tid), signal, value),
             };
-            it.signalled = true;
             send(Fired { tid, info: Info { signal, code: SI_TIMER, more: More::Timer { id: *id, overrun: it.overrun, value } } });
         }
     }
@@ -170,9 +164,9 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
 
-    fn expired(timers: &mut ProcessTimers, now_ns: u64) -> Vec<(u32, More)> {
+    fn expired(timers: &mut ProcessTimers, now_ns: u64, waits: bool) -> Vec<(u32, More)> {
         let mut found = Vec::new();
-        timers.expire(now_ns, |fired| found.push((fired.info.signal, fired.info.more)));
+        timers.expire(now_ns, |_| waits, |fired| found.push((fired.info.signal, fired.info.more)));
         found
     }
 
@@ -182,10 +176,9 @@ mod tests {
         let id = timers.create(Clock::Monotonic, Some(Notify::Process { signal: 40, value: 99 })).unwrap();
         timers.set(id, Setting { value_ns: 100, interval_ns: 10 }, false, 0).unwrap();
         assert_eq!(timers.next_ns(), Some(100));
-        assert_eq!(expired(&mut timers, 125), [(40, More::Timer { id, overrun: 2, value: 99 })]);
-        assert_eq!(expired(&mut timers, 140), []);
-        assert_eq!((timers.overrun(id), timers.taken(id)), (Ok(4), 4));
-        assert_eq!(expired(&mut timers, 150), [(40, More::Timer { id, overrun: 0, value: 99 })]);
+        assert_eq!(expired(&mut timers, 125, false), [(40, More::Timer { id, overrun: 2, value: 99 })]);
+        assert_eq!((expired(&mut timers, 140, true), timers.overrun(id)), (Vec::new(), Ok(4)));
+        assert_eq!(expired(&mut timers, 150, false), [(40, More::Timer { id, overrun: 0, value: 99 })]);
     }
 
     #[test]
@@ -193,7 +186,7 @@ mod tests {
         let mut timers = ProcessTimers::default();
         timers.set_real(Setting { value_ns: 5, interval_ns: 0 }, 10);
         assert_eq!(
-            [expired(&mut timers, 14), expired(&mut timers, 15), expired(&mut timers, 99)],
+            [14, 15, 99].map(|now| expired(&mut timers, now, false)),
             [Vec::new(), alloc::vec![(SIGALRM, More::None)], Vec::new()]
         );
         assert_eq!(timers.next_ns(), None);

@@ -29,5 +29,5 @@ pub use open_file::{Named, OpenFile, SETTABLE};
 pub use page::{HeapPages, PAGE_BYTES, Page, Pages};
 pub use path::{full_path, path_of, path_of_named};
 pub use sink::{BytesSink, BytesSource, Segment, Sink, SliceSink, Source, UserSink, UserSource};
-pub use table::{FileTable, OnExec};
+pub use table::{FileTable, MAX_DESCRIPTORS, OnExec};
 pub use walk::{Found, How, check_resolve, may_change, resolve, resolve_place};
