@@ -21,8 +21,8 @@ const [kills, faults] = long ? [1000, 300] : [100, 0];
 const limitMs = long ? 7_200_000 : 900_000;
 
 describe('components that are killed and corrupted', () => {
-  it('come back in time, leave nothing behind, and take nobody with them', { timeout: limitMs }, async ({ direct }) => {
-    const { config } = await prepareBuild({ root, profile: 'dev', release: false });
+  it('come back in time, leave nothing behind, and take nobody with them', { timeout: limitMs }, async ({ direct, signal }) => {
+    const { config } = await prepareBuild({ root, profile: 'dev', release: false, signal });
     const bundle = await healBundle({
       root,
       config,
@@ -51,8 +51,8 @@ describe('components that are killed and corrupted', () => {
 });
 
 describe('a process server that does not hold', () => {
-  it('gives up even a confirmed slot before the machine is reset, if there is another', async ({ direct }) => {
-    const { config } = await prepareBuild({ root, profile: 'dev', release: false });
+  it('gives up even a confirmed slot before the machine is reset, if there is another', async ({ direct, signal }) => {
+    const { config } = await prepareBuild({ root, profile: 'dev', release: false, signal });
     const folder = inFolder(direct, 'heal');
     const artifacts = artifactsOf(root, 'dev');
     const bundle = await healBundle({ root, config, artifacts, kills: 0, faults: 0, seed: 1, ends: 5, folder });
