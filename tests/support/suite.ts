@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 // The test programs that run inside a guest (servers-rs/tests): compiled beside the build's own programs and packed into a bundle
 // as their manifests say. Everything else in the bundle is what the build made.
+import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -18,10 +19,10 @@ import {
 import { root } from './root.ts';
 
 /** A manifest in servers-rs/tests/suite, or in the folder that `folders` names. */
-export type SuiteManifest = 'bundle' | 'with-disk' | 'data' | 'network' | 'guest';
+export type SuiteManifest = 'bundle' | 'with-disk' | 'data' | 'network' | 'guest' | 'cell';
 const folders: Partial<Record<SuiteManifest, string>> = { network: 'peer', guest: 'guest' };
 
-const programs = ['suite', 'assistant', 'peer', 'guest'];
+const programs = ['suite', 'assistant', 'peer', 'guest', 'linux'];
 let compiled: Promise<string> | undefined;
 
 /** A bundle with the test programs, for this profile's kernel; `args` are for the last component, the one that tests. */
@@ -48,8 +49,15 @@ export async function suiteBundle(manifest: SuiteManifest, profile: Profile, arg
   };
   const out = join(root, 'out', 'test', 'bundles');
   mkdirSync(out, { recursive: true });
-  const name = ['suite', manifest, profile, ...args].join('-').replaceAll('=', '-');
+  const name = ['suite', manifest, profile, ...(args.every((one) => /^[\w=.]+$/.test(one)) ? args : [digest(args)])]
+    .join('-')
+    .replaceAll('=', '-');
   return packBundle({ bundleTool, description: packed, folder: out, name });
+}
+
+/** Arguments that are no file name, as one. */
+function digest(args: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(args)).digest('hex').slice(0, 16);
 }
 
 const native = { target: 'x86_64-flatracoon-user.json', buildStd: true } as const;

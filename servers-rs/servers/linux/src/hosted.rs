@@ -61,6 +61,7 @@ impl Platform for Hosted {
     fn cpus(&self) -> u32 {
         2
     }
+    fn ended(&self, _: i32) {}
     fn note(&self, what: core::fmt::Arguments<'_>) {
         std::println!("{what}");
     }

@@ -71,6 +71,8 @@ pub trait Platform: Send + Sync + Debug {
     fn memory_bytes(&self) -> u64;
     /// CPUs of the machine.
     fn cpus(&self) -> u32;
+    /// The first process has ended, with a status as wait(2) has it: so does the cell.
+    fn ended(&self, status: i32);
     /// A line for the log.
     fn note(&self, what: core::fmt::Arguments<'_>);
     /// A thread that waits to be told what to run. Errors: `EAGAIN`.

@@ -3,7 +3,7 @@
 //! started it starts it again.
 
 use crate::console::Console;
-use crate::native::{Chance, Native, Root, Time};
+use crate::native::{Chance, ENDED_LABEL, Native, Root, Time};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -14,6 +14,7 @@ use linux::fs::dev::CellDevices;
 use linux::fs::device::{self, Random};
 use linux::fs::root::RootFs;
 use linux::fs::tmpfs::{Means, Tmpfs};
+use linux::fs::tree::{self, Parts};
 use linux::fs::tty::Terminals;
 use linux::memory::object::CellPages;
 use linux::signal::request::Requests;
@@ -21,7 +22,7 @@ use linux::task::credentials::Credentials;
 use linux::task::exit::INIT;
 use linux::task::first;
 use linux::task::image::Arguments;
-use linux::vfs::{Caller, FileTable, FsContext, Namespace, OnExec, OpenFile, Pages, Place};
+use linux::vfs::{Caller, FileTable, FsContext, Namespace, OnExec, OpenFile, Pages};
 use linux::wait::Waker;
 use linux_raw_sys::general::O_RDWR;
 use rt::sync::SleepLock;
@@ -33,7 +34,7 @@ const TIMER_PRIORITY: u8 = 70;
 /// Of a file system in memory that says nothing of its size.
 const MOST_FILE_BYTES: u64 = 64 << 20;
 const STACK_BYTES: u64 = 64 << 10;
-/// Of /dev/shm.
+/// Each of /dev/shm, /run and /tmp.
 const SHARED_BYTES: u64 = 32 << 20;
 /// The serial line, as /dev/ttyS0.
 const CONSOLE: u64 = device::number(4, 64);
@@ -62,10 +63,35 @@ pub fn run() {
         rt::error!("the first process cannot be started: {error:?}");
         return;
     }
-    // Nobody calls it: whatever arrives is the end of one of our own threads.
-    let _ = fault.receive(sys::FOREVER);
-    rt::error!("a thread of the personality failed");
-    sys::thread_exit(THREAD_FAILED)
+    let code = match fault.receive(sys::FOREVER) {
+        Ok(message) if message.tag.label() == ENDED_LABEL => {
+            let status = message.words[0] as i32;
+            rt::info!("the first process ended, {}", Ending(status));
+            exit_code(status)
+        }
+        // Whatever else arrives is the end of one of our own threads.
+        _ => {
+            rt::error!("a thread of the personality failed");
+            THREAD_FAILED
+        }
+    };
+    sys::thread_exit(code)
+}
+
+/// As a shell tells it: the code, or 128 and the signal.
+fn exit_code(status: i32) -> u64 {
+    let signal = (status & 0x7f) as u64;
+    if signal == 0 { (status >> 8 & 0xff) as u64 } else { 128 + signal }
+}
+
+struct Ending(i32);
+impl core::fmt::Display for Ending {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.0 & 0x7f {
+            0 => write!(f, "code {}", self.0 >> 8 & 0xff),
+            signal => write!(f, "signal {signal}"),
+        }
+    }
 }
 
 fn begin(lock: &SleepLock<Cell>, means: Means, devices: &CellDevices) -> Result<()> {
@@ -73,13 +99,11 @@ fn begin(lock: &SleepLock<Cell>, means: Means, devices: &CellDevices) -> Result<
     let memory = Tmpfs::new(&means, "tmpfs", MOST_MEMORY_FILE_BYTES, 0o777);
     let namespace = Namespace::new(root, b"/dev/root", linux_raw_sys::general::MS_RDONLY, memory);
     let fs = FsContext::new(namespace);
-    let top = fs.root.clone();
-    if let Ok(dev) = top.inode.lookup(b"dev", &nobody(&means, &Requests::default())) {
-        let at = Place { mount: top.mount, inode: dev };
-        linux::fs::dev::mount(&fs.namespace, at, &means, &devices.terminals, SHARED_BYTES)?;
-    }
-    let mut files = FileTable::new();
     let requests = Requests::default();
+    let cpus = rt::start::facts().cpus;
+    let parts = Parts { means: &means, terminals: &devices.terminals, proc: None, cpus, limit_bytes: SHARED_BYTES };
+    tree::mount(&nobody(&means, &requests), &fs, &parts)?;
+    let mut files = FileTable::new();
     let console = devices.terminals.open(CONSOLE, O_RDWR, &nobody(&means, &requests))?;
     let console = OpenFile::unnamed(console, O_RDWR);
     for _ in 0..3 {

@@ -97,9 +97,15 @@ pub fn lead(stage: &Stage) -> Result<(), Trouble> {
             }
         }
     }
+    // How often a writer met an absent page above depends on the machine. One stays away until its writer is caught.
+    let place = place_of(*places.first().ok_or("no writer")?);
+    goes_on(number(0)?, endpoint, &mut faults)?;
+    must("unmapping", child.unmap(place, PAGE_BYTES))?;
+    must("the fault of a writer whose page stays away", endpoint.receive(PATIENCE_NS))?;
+    faults += 1;
     stage::console::say(format_args!("limits shootdown rounds {rounds} faults {faults}"));
     child.destroy();
-    if faults == 0 { Err("no writer was ever caught".into()) } else { Ok(()) }
+    Ok(())
 }
 
 /// The page of a number.

@@ -158,3 +158,22 @@ fn the_loopback_carries_both_families() {
     assert_eq!(w.call(socket::socket, &[net::AF_INET6.into(), STREAM, 262]), Err(EPROTONOSUPPORT));
     assert_eq!(w.call(socket::socket, &[net::AF_NETLINK.into(), 3, 0]), Err(ESOCKTNOSUPPORT));
 }
+
+/// `struct sockaddr_in6` and `struct sockaddr_in`, open to all.
+fn any(family: u32, port: u16) -> Vec<u8> {
+    let rest: &[u8] = if family == net::AF_INET6 { &[0; 24] } else { &[0; 12] };
+    [&(family as u16).to_le_bytes()[..], &port.to_be_bytes(), rest].concat()
+}
+
+#[test]
+fn a_socket_of_version_6_has_the_ports_of_both_versions_unless_it_wants_its_own_alone() {
+    let mut w = world();
+    let mut open = |family: u32| w.call(socket::socket, &[family.into(), STREAM, 0]).unwrap();
+    let [six, four, other, late] = [net::AF_INET6, net::AF_INET, net::AF_INET6, net::AF_INET].map(&mut open);
+    let one = w.put(&1u32.to_le_bytes());
+    w.call(socket::setsockopt, &[six, net::IPPROTO_IPV6 as u64, net::IPV6_V6ONLY.into(), one, 4]).unwrap();
+    with_address(&mut w, socket::bind, six, &any(net::AF_INET6, 7000)).unwrap();
+    with_address(&mut w, socket::bind, four, &any(net::AF_INET, 7000)).unwrap();
+    with_address(&mut w, socket::bind, other, &any(net::AF_INET6, 7001)).unwrap();
+    assert_eq!(with_address(&mut w, socket::bind, late, &any(net::AF_INET, 7001)), Err(EADDRINUSE));
+}

@@ -20,12 +20,15 @@ use linux::wait::Waker;
 use rt::grant::Grant;
 use rt::sync::SleepLock;
 use spin::Mutex;
-use sys::{Endpoint, Pool, start};
+use sys::{Endpoint, Pool, Tag, start};
+
+/// Label of a message: the first process has ended; its word is the status.
+pub const ENDED_LABEL: u32 = 1;
 
 /// What all workers share.
 pub struct Native {
     pub grant: Arc<Grant>,
-    /// Hears of faults of our own threads, which end the cell.
+    /// Hears of faults of our own threads, and of [`ENDED_LABEL`]: either ends the cell.
     pub fault: Endpoint,
     parked: Mutex<Vec<Arc<NativeWorker>>>,
     cell: Mutex<Option<&'static SleepLock<Cell>>>,
@@ -91,6 +94,9 @@ impl Platform for Native {
     }
     fn cpus(&self) -> u32 {
         rt::start::facts().cpus
+    }
+    fn ended(&self, status: i32) {
+        let _ = self.fault.send(Tag::new(ENDED_LABEL, 1, 0), [status as u64, 0, 0, 0]);
     }
     fn note(&self, what: core::fmt::Arguments<'_>) {
         rt::warning!("{what}");

@@ -37,7 +37,7 @@ pub fn mapped(v4: [u8; 4]) -> [u8; 16] {
     address[12..].copy_from_slice(&v4);
     address
 }
-fn as_v4(address: &[u8; 16]) -> Option<[u8; 4]> {
+pub fn as_v4(address: &[u8; 16]) -> Option<[u8; 4]> {
     let (head, tail) = address.split_at(12);
     (head == MAPPED).then(|| [tail[0], tail[1], tail[2], tail[3]])
 }

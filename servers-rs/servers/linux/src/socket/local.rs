@@ -23,11 +23,24 @@ const MAX_BACKLOG: u32 = 4096;
 /// Ports that are given to those who ask for none (net.ipv4.ip_local_port_range).
 const EPHEMERAL: core::ops::RangeInclusive<u16> = 32768..=60999;
 
+/// Each version has ports of its own; a socket of version 6 that is open to all has those of both (ipv6(7), IPV6_V6ONLY).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Ip {
+    V4,
+    V6,
+}
+
+impl Ip {
+    fn of(address: &[u8; 16]) -> Ip {
+        if super::address::as_v4(address).is_some() { Ip::V4 } else { Ip::V6 }
+    }
+}
+
 /// Names of sockets of a cell that are no paths.
 #[derive(Default)]
 pub struct Names {
     abstracts: Mutex<BTreeMap<alloc::vec::Vec<u8>, Weak<Local>>>,
-    ports: Mutex<BTreeMap<(Style, u16), Weak<Local>>>,
+    ports: Mutex<BTreeMap<(Style, Ip, u16), Weak<Local>>>,
     next: AtomicU32,
 }
 
@@ -50,10 +63,10 @@ impl Names {
         }
         Err(EADDRINUSE)
     }
-    fn take_port(&self, style: Style, port: u16, socket: &Arc<Local>) -> Result<u16> {
+    fn take_port(&self, style: Style, versions: &[Ip], port: u16, socket: &Arc<Local>) -> Result<u16> {
         let mut ports = self.ports.lock();
-        let is_free = |port: u16, ports: &BTreeMap<(Style, u16), Weak<Local>>| {
-            ports.get(&(style, port)).is_none_or(|one| one.strong_count() == 0)
+        let is_free = |port: u16, ports: &BTreeMap<(Style, Ip, u16), Weak<Local>>| {
+            versions.iter().all(|ip| ports.get(&(style, *ip, port)).is_none_or(|one| one.strong_count() == 0))
         };
         let start = self.next.fetch_add(1, Ordering::Relaxed) % u32::from(EPHEMERAL.end() - EPHEMERAL.start());
         let port = match port {
@@ -61,13 +74,15 @@ impl Names {
             port if is_free(port, &ports) => port,
             _ => return Err(EADDRINUSE),
         };
-        ports.insert((style, port), Arc::downgrade(socket));
+        versions.iter().for_each(|ip| drop(ports.insert((style, *ip, port), Arc::downgrade(socket))));
         Ok(port)
     }
     pub fn find(&self, address: &Address, style: Style) -> Result<Arc<Local>> {
         let found = match address {
             Address::Abstract(name) => self.abstracts.lock().get(name).and_then(Weak::upgrade),
-            Address::Port { port, .. } if address.is_loopback() => self.ports.lock().get(&(style, *port)).and_then(Weak::upgrade),
+            Address::Port { address: bytes, port, .. } if address.is_loopback() => {
+                self.ports.lock().get(&(style, Ip::of(bytes), *port)).and_then(Weak::upgrade)
+            }
             Address::Port { .. } => return Err(ENETUNREACH),
             _ => return Err(EINVAL),
         };
@@ -194,7 +209,9 @@ impl Local {
                 if !wanted.is_loopback() && !wanted.is_any() {
                     return Err(EADDRNOTAVAIL);
                 }
-                Address::Port { address: bytes, port: self.names.take_port(self.style, port, &me)?, scope }
+                let only = self.option(raw::IPPROTO_IPV6 as u32, raw::IPV6_V6ONLY).is_ok_and(|value| value.first() != Some(&0));
+                let versions: &[Ip] = if bytes == [0; 16] && !only { &[Ip::V4, Ip::V6] } else { &[Ip::of(&bytes)] };
+                Address::Port { address: bytes, port: self.names.take_port(self.style, versions, port, &me)?, scope }
             }
             path @ Address::Path(_) => path,
             Address::Nobody => return Err(EAFNOSUPPORT),

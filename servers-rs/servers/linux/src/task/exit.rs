@@ -114,6 +114,9 @@ impl Cell {
         let children = core::mem::take(&mut process.children);
         let (parent, group, session, signal) =
             (process.known.parent(), process.known.group(), process.known.session(), process.exit_signal);
+        if pid == INIT {
+            self.platform.ended(status);
+        }
         self.note_groups();
         self.give_away(pid, parent, children);
         if session == pid {
