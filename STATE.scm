@@ -29,7 +29,6 @@
       ("linux" "servers-rs/servers/linux" partial)
       ("userland" "build/src/base" works))
     (not-yet
-      "the Linux personality"
-      "a writable DATA file system"
+      "cells in the shipped manifest, /proc and the network in a cell, containers"
       "download and installation of updates"
       "cloud image formats, installer, OCI base image")))
