@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: PMPL-1.0-or-later
 //! prctl(2), and seccomp(2) as far as programs ask what there is. Filters are not done: `EINVAL`, as on a Linux without them.
 
+use super::identity::change_credentials;
 use crate::cell::Cell;
 use crate::errno::*;
 use crate::signal::set::LAST;
 use crate::task::Current;
+use crate::task::credentials::Credentials;
 use crate::user::{UserMemory, UserMemoryExt};
 use crate::wait::Outcome;
-use alloc::sync::Arc;
 use linux_raw_sys::general::*;
 use linux_raw_sys::prctl::*;
 
@@ -106,16 +107,11 @@ fn ambient(current: &mut Current, cell: &mut Cell, operation: u32, capability: u
     }
 }
 
-fn set_credentials(
-    current: &mut Current,
-    cell: &mut Cell,
-    how: impl FnOnce(&mut crate::task::credentials::Credentials),
-) -> Result<u64> {
-    let mut wanted = (*current.credentials).clone();
-    how(&mut wanted);
-    current.credentials = Arc::new(wanted);
-    cell.thread(current.tid)?.credentials = current.credentials.clone();
-    Ok(0)
+fn set_credentials(current: &mut Current, cell: &mut Cell, how: impl FnOnce(&mut Credentials)) -> Result<u64> {
+    change_credentials(current, cell, |it| {
+        how(it);
+        Ok(0)
+    })
 }
 
 /// `operation, flags, arguments`. A program that only wants to know loads a filter from nowhere and expects `EFAULT`; it learns here that

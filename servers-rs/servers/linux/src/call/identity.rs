@@ -20,17 +20,20 @@ const CAPABILITIES_3: u32 = 0x2008_0522;
 const CAPABILITIES_1: u32 = 0x1998_0330;
 
 /// Changes a copy, which the thread has from then on: nobody else sees half a change.
-fn change(current: &mut Current, cell: &mut Cell, how: impl FnOnce(&mut Credentials) -> Result<u64>) -> Outcome {
+pub(super) fn change_credentials(
+    current: &mut Current,
+    cell: &mut Cell,
+    how: impl FnOnce(&mut Credentials) -> Result<u64>,
+) -> Result<u64> {
     let mut wanted = (*current.credentials).clone();
-    let answer = how(&mut wanted);
-    if answer.is_ok() {
-        let wanted = Arc::new(wanted);
-        current.credentials = wanted.clone();
-        if let Ok(thread) = cell.thread(current.tid) {
-            thread.credentials = wanted;
-        }
-    }
-    answer.into()
+    let answer = how(&mut wanted)?;
+    current.credentials = Arc::new(wanted);
+    cell.thread(current.tid)?.credentials = current.credentials.clone();
+    Ok(answer)
+}
+
+fn change(current: &mut Current, cell: &mut Cell, how: impl FnOnce(&mut Credentials) -> Result<u64>) -> Outcome {
+    change_credentials(current, cell, how).into()
 }
 
 const UID: Which = Which { capability: CAP_SETUID, of: |c| [&mut c.uid, &mut c.euid, &mut c.suid, &mut c.fsuid] };
