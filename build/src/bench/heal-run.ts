@@ -2,14 +2,12 @@
 // Boots the real manifest with `servers-rs/tests/heal` beside it, which kills and corrupts all others; reads what it says. Time is
 // counted in instructions on one CPU: the same seed draws the same instants. What the lines mean as figures: `heal.ts`.
 import { mkdirSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/types.ts';
 import type { Json } from '../engine/types.ts';
 import type { Artifacts } from '../qemu/artifacts.ts';
 import { bundleDescription } from '../steps/bundle.ts';
-import { cargoBuild } from '../toolchain/cargo.ts';
-import { bundle } from '../toolchain/host-tools.ts';
+import { compileNative, packBundle } from './stage-bundle.ts';
 
 export interface HealBundle {
   readonly root: string;
@@ -37,18 +35,7 @@ const calls = ['supervisor', 'injector', 'log', 'block', 'time', 'entropy', 'ran
 export async function healBundle(want: HealBundle): Promise<string> {
   const { root, artifacts, folder, kills, faults, seed, ends = 0, signal = new AbortController().signal } = want;
   mkdirSync(folder, { recursive: true });
-  const programs = await cargoBuild({
-    root,
-    workspace: 'servers-rs',
-    packages: ['heal'],
-    target: 'x86_64-flatracoon-user.json',
-    buildStd: true,
-    // Where the build compiles its native programs: what they share is there already.
-    targetDir: join(root, 'out', '.cargo', 'servers'),
-    logFile: join(folder, 'compile.log'),
-    onLine: () => undefined,
-    signal,
-  });
+  const programs = await compileNative({ root, program: 'heal', folder, signal });
   const elf = (name: string) => join(artifacts.folder, '.build', 'programs', `${name}.elf`);
   const said = bundleDescription(want.config, 'dev', '0.1.0-heal', elf, artifacts.kernel);
   // Programs that end by themselves are not killed.
@@ -62,10 +49,7 @@ export async function healBundle(want: HealBundle): Promise<string> {
     order: [...(said['order'] as readonly string[]).filter((name) => names.includes(name)), 'heal'],
   };
   const name = `heal-${kills}-${faults}-${seed}-${ends}`;
-  const [input, output] = [join(folder, `${name}.json`), join(folder, `${name}.frb`)];
-  await writeFile(input, JSON.stringify(description));
-  await bundle(artifacts.bundleTool, ['build', input, output], { signal, onLine: () => undefined });
-  return output;
+  return packBundle({ bundleTool: artifacts.bundleTool, description, folder, name, signal });
 }
 
 /** Deaths come here a few milliseconds apart; each is to count as the first in a long time, as it does in the field. */

@@ -24,10 +24,15 @@ export interface StageBundle {
 
 const compiled = new Map<string, Promise<string>>();
 
-/** Compiles the program, once in a process, and packs it; returns the bundle's path. */
-export async function stageBundle(want: StageBundle): Promise<string> {
-  const { root, program, profile, args, folder, signal = new AbortController().signal } = want;
-  mkdirSync(folder, { recursive: true });
+/** Compiles a test program for our kernel, once in a process; returns the folder that holds it. */
+export function compileNative(want: {
+  readonly root: string;
+  readonly program: string;
+  /** Where the compiler's log goes. */
+  readonly folder: string;
+  readonly signal: AbortSignal;
+}): Promise<string> {
+  const { root, program, folder, signal } = want;
   const programs =
     compiled.get(program) ??
     cargoBuild({
@@ -43,7 +48,14 @@ export async function stageBundle(want: StageBundle): Promise<string> {
       signal,
     });
   compiled.set(program, programs);
-  const elf = join(await programs, program);
+  return programs;
+}
+
+/** Compiles the program, once in a process, and packs it; returns the bundle's path. */
+export async function stageBundle(want: StageBundle): Promise<string> {
+  const { root, program, profile, args, folder, signal = new AbortController().signal } = want;
+  mkdirSync(folder, { recursive: true });
+  const elf = join(await compileNative({ root, program, folder, signal }), program);
   const said = JSON.parse(await readFile(join(root, 'servers-rs/tests/stage/bundle.json'), 'utf8'));
   const description = {
     ...said,
